@@ -1,0 +1,347 @@
+"""Rehydration: a lineage's events, in order, rendered for a model.
+
+One pass, no look-ahead: a prefix of the events gives a prefix of the messages, so that a fork's
+context begins with the same bytes as its parent's, and a model server's prefix cache still hits.
+The one message that may still grow is an assistant message at the very end, by the tool calls
+that follow it directly.
+
+Tool calls come in groups: an assistant message and the calls told with it or directly after it
+are one message. A group stays open until something other than an answer to it is said; calls
+unanswered by then get `NO_RESULT`, since every API refuses a call without an answer. An answer
+that comes later than that is told as a user message.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from branches.domain.events import (
+    Call,
+    StoredEvent,
+    calls_of,
+    compact_json,
+    plain_text,
+    text_of,
+    told_calls,
+)
+from branches.domain.override import escape_breaks
+from branches.domain.wire import AnthropicWire, Json, OpenAIWire, Wire, anthropic_blocks
+
+type ContextFormat = Literal["events", "openai", "anthropic"]
+
+NO_RESULT = "[no result on this branch]"
+MAX_BREAKPOINTS = 4
+BYTES_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A rendered lineage.
+
+    `messages`: in the API's own shape, or one object per event for the format `events`.
+    `system`: text blocks of the leading system messages (format `anthropic` only, else empty).
+    `variables`: the fold of patches (the value verbatim, a string) and of states that agents told.
+    `tools`: tool objects as the run was started with, not converted.
+    `breakpoints`: ascending indexes into `messages` where a `cache_control` belongs, at most four:
+    the last message before each fork or override, and the last message of all; where there are
+    more, the latest.
+    `approx_tokens`: an estimate, a quarter of the UTF-8 bytes of `system` and `messages` as
+    compact JSON, rounded up. No tokenizer stands behind it, and base64 counts as if it were text.
+    """
+
+    messages: list[Json]
+    system: list[Json]
+    variables: dict[str, Any]
+    tools: list[Any]
+    breakpoints: list[int]
+    approx_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that may run again: how often it stands there with just these arguments."""
+
+    name: str
+    arguments_text: str
+    count: int = 1
+
+
+@dataclass(slots=True)
+class _Group:
+    """An assistant message and the calls that belong to it; `waiting` maps ids to names."""
+
+    message: Json | None
+    joinable: bool = True
+    waiting: dict[str, str] = field(default_factory=dict)
+
+
+class Chat:
+    """The messages of one lineage, told event by event (`add`) to one wire."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.messages: list[Json] = []
+        self.system: list[Json] = []
+        self._wire = wire
+        self._group: _Group | None = None
+        self._names: dict[str, str] = {}  # by call id, for answers that come too late
+        self._actions: dict[str, str] = {}  # by approval id
+        self._unnamed = 0
+
+    def add(self, event: StoredEvent) -> None:
+        """Tell one event. Events that are no message change nothing."""
+        tell = _TELL.get(event.type)
+        if tell:
+            tell(self, event)
+
+    def waiting(self) -> set[str]:
+        """The ids of the calls that are open now."""
+        return set(self._group.waiting) if self._group else set()
+
+    def seal(self) -> None:
+        """Let no later call join what was said so far; its answers still may come."""
+        if self._group:
+            self._group.joinable = False
+
+    def close(self) -> None:
+        """End the open group: each call that still waits is answered by `NO_RESULT`."""
+        group, self._group = self._group, None
+        for call_id in group.waiting if group else ():
+            self.messages.append(self._wire.result(call_id, NO_RESULT, False))
+
+    def say(self, role: str, content: object, name: object = None) -> Json | None:
+        """Append a message of its own; gives it back unless this wire can not say it."""
+        self.close()
+        message = self._wire.message(role, content, name)
+        if message is not None:
+            self.messages.append(message)
+        return message
+
+    def say_system(self, content: object) -> None:
+        """A system message of the agent's own; leading ones may travel apart."""
+        if self._wire.leading_system and not self.messages:
+            self.system.extend(anthropic_blocks(content))
+        else:
+            self.say("system", content)
+
+    def say_assistant(self, content: object, name: object, calls: Iterable[Call]) -> None:
+        """An assistant message; calls that follow directly will join it."""
+        self._group_of(self.say("assistant", content, name))
+        for call in calls:
+            self.call(call)
+
+    def call(self, call: Call) -> None:
+        """A tool call; one that waits in the open group already is told a second time only."""
+        group = self._group
+        if group and call.call_id and call.call_id in group.waiting:
+            return
+        if group is None or not group.joinable:
+            self.close()
+            group = self._group_of(None)
+        if not call.call_id:
+            self._unnamed += 1
+            call = Call(f"unnamed_{self._unnamed}", call.name, call.arguments)
+        if group.message is None:
+            group.message = self._wire.calling()
+            self.messages.append(group.message)
+        self._wire.add_call(group.message, call)
+        group.waiting[call.call_id] = call.name
+        self._names[call.call_id] = call.name
+
+    def answer(self, call_id: str, name: str, content: object, is_error: bool) -> None:
+        """A tool's result: answers its call while that is open, else told as a user message."""
+        group = self._group
+        if group and call_id in group.waiting:
+            del group.waiting[call_id]
+            group.joinable = False
+            self.messages.append(self._wire.result(call_id, content, is_error))
+            return
+        tool = name or self._names.get(call_id) or call_id or "a tool"
+        self.say("user", f"[result of {tool}] {plain_text(content)}")
+
+    def ask(self, approval_id: str, action: str) -> None:
+        """Remember what an approval was asked for; the question is no message."""
+        self._actions[approval_id] = action
+
+    def resolve(self, payload: Mapping[str, Any]) -> None:
+        """A person's answer: a reply is a user message, any other answer one system line."""
+        answer = text_of(payload.get("answer"))
+        text = text_of(payload.get("text"))
+        if answer == "respond" and text:
+            self.say("user", text)
+            return
+        action = self._actions.get(text_of(payload.get("approval_id")), "")
+        line = f"[APPROVAL] {action}: {answer}" if action else f"[APPROVAL] {answer}"
+        if answer == "edit":
+            line += f" {compact_json(payload.get('args'))}"
+        self.say("system", escape_breaks(f"{line} ({text})" if text else line))
+
+    def _group_of(self, message: Json | None) -> _Group:
+        self._group = _Group(message)
+        return self._group
+
+
+def _tell_user(chat: Chat, event: StoredEvent) -> None:
+    chat.say("user", event.payload.get("content"), event.payload.get("name"))
+
+
+def _tell_system(chat: Chat, event: StoredEvent) -> None:
+    chat.say_system(event.payload.get("content"))
+
+
+def _tell_assistant(chat: Chat, event: StoredEvent) -> None:
+    chat.say_assistant(event.payload.get("content"), event.payload.get("name"), calls_of(event))
+
+
+def _tell_thought(chat: Chat, event: StoredEvent) -> None:
+    chat.say("assistant", text_of(event.payload.get("text")))
+
+
+def _tell_call(chat: Chat, event: StoredEvent) -> None:
+    for call in calls_of(event):
+        chat.call(call)
+
+
+def _tell_result(chat: Chat, event: StoredEvent) -> None:
+    payload = event.payload
+    call_id, name = text_of(payload.get("call_id")), text_of(payload.get("name"))
+    chat.answer(call_id, name, payload.get("content"), payload.get("is_error") is True)
+
+
+def _tell_override(chat: Chat, event: StoredEvent) -> None:
+    frame = event.payload.get("frame")
+    if isinstance(frame, str) and frame:
+        chat.say("system", frame)
+
+
+def _tell_request(chat: Chat, event: StoredEvent) -> None:
+    payload = event.payload
+    chat.ask(text_of(payload.get("approval_id")), text_of(payload.get("action")))
+
+
+def _tell_resolved(chat: Chat, event: StoredEvent) -> None:
+    chat.resolve(event.payload)
+
+
+_TELL: Mapping[str, Callable[[Chat, StoredEvent], None]] = {
+    "data.message.user": _tell_user,
+    "data.message.system": _tell_system,
+    "data.message.assistant": _tell_assistant,
+    "data.thought": _tell_thought,
+    "data.tool.call": _tell_call,
+    "data.tool.result": _tell_result,
+    "harness.override.injected": _tell_override,
+    "harness.approval.requested": _tell_request,
+    "harness.approval.resolved": _tell_resolved,
+}
+
+
+class _Rows:
+    """The format `events`: every event as it is on the wire, nothing paired or left out."""
+
+    def __init__(self) -> None:
+        self.messages: list[Json] = []
+        self.system: list[Json] = []
+
+    def add(self, event: StoredEvent) -> None:
+        self.messages.append(
+            {
+                "event_id": str(event.event_id),
+                "branch": str(event.branch),
+                "seq": event.seq,
+                "type": event.type,
+                "source": event.source,
+                "ts": event.ts.isoformat(),
+                "payload": dict(event.payload),
+            }
+        )
+
+
+class _Facts:
+    """What a lineage says beside its messages: variables and tools."""
+
+    def __init__(self) -> None:
+        self.variables: dict[str, Any] = {}
+        self.tools: list[Any] = []
+
+    def add(self, event: StoredEvent) -> None:
+        fold = _FOLD.get(event.type)
+        if fold:
+            fold(self, event.payload)
+
+
+def _fold_patch(facts: _Facts, payload: Mapping[str, Any]) -> None:
+    name = payload.get("name")
+    if isinstance(name, str):
+        facts.variables[name] = payload.get("value")
+
+
+def _fold_state(facts: _Facts, payload: Mapping[str, Any]) -> None:
+    variables = payload.get("variables")
+    if isinstance(variables, Mapping):
+        facts.variables.update(variables)
+
+
+def _fold_start(facts: _Facts, payload: Mapping[str, Any]) -> None:
+    tools = payload.get("tools")
+    if isinstance(tools, list | tuple):
+        facts.tools = list(tools)
+
+
+_FOLD: Mapping[str, Callable[[_Facts, Mapping[str, Any]], None]] = {
+    "harness.variable.patched": _fold_patch,
+    "data.state": _fold_state,
+    "harness.run.started": _fold_start,
+}
+
+
+def open_chat(format: Literal["openai", "anthropic"]) -> Chat:
+    """An empty chat for a message API."""
+    return Chat(OpenAIWire() if format == "openai" else AnthropicWire())
+
+
+def render_context(events: Iterable[StoredEvent], *, format: ContextFormat) -> Context:
+    """Render a lineage, root first, one event at a time; never raises on a payload's shape."""
+    talk = _Rows() if format == "events" else open_chat(format)
+    facts = _Facts()
+    marks: list[int] = []
+    branch = None
+    for event in events:
+        if event.branch != branch or event.type == "harness.override.injected":
+            marks.append(len(talk.messages) - 1)
+        branch = event.branch
+        facts.add(event)
+        talk.add(event)
+    return Context(
+        messages=talk.messages,
+        system=talk.system,
+        variables=facts.variables,
+        tools=facts.tools,
+        breakpoints=_breakpoints([*marks, len(talk.messages) - 1]),
+        approx_tokens=approx_tokens([*talk.system, *talk.messages]),
+    )
+
+
+def _breakpoints(marks: Iterable[int]) -> list[int]:
+    return sorted({mark for mark in marks if mark >= 0})[-MAX_BREAKPOINTS:]
+
+
+def approx_tokens(messages: Iterable[Json]) -> int:
+    """A quarter of the bytes of the list as compact JSON, rounded up: an estimate."""
+    sizes = [len(compact_json(message).encode(errors="surrogatepass")) for message in messages]
+    brackets_and_commas = 2 + max(len(sizes) - 1, 0)
+    return (sum(sizes) + brackets_and_commas + BYTES_PER_TOKEN - 1) // BYTES_PER_TOKEN
+
+
+def repeated_calls(later: Iterable[StoredEvent]) -> list[ToolCall]:
+    """The tool calls that a fork leaves behind and that its agent may well make again.
+
+    `later` are the parent's events after the fork point. In order of first appearance; the same
+    tool with the same arguments is listed once, with its count. A call told both in an assistant
+    message and as an event counts once.
+    """
+    counts: dict[tuple[str, str], int] = {}
+    for _, calls in told_calls(later):
+        for call in calls:
+            key = (call.name, call.arguments_text)
+            counts[key] = counts.get(key, 0) + 1
+    return [ToolCall(name, text, count) for (name, text), count in counts.items()]

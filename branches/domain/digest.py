@@ -1,0 +1,80 @@
+"""The two rolling SHA-256 chains of a branch.
+
+`digest` is about content: equal digests mean equal content from the root on, by whichever branch
+it was reached. `seal` is about rows: it covers every stored column, and so shows tampering.
+Both take stored payload bytes, never a re-serialised value. Fields are length-prefixed with four
+big-endian bytes, so that no two different rows feed the same bytes to the hash.
+"""
+
+import hashlib
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from branches.domain.terms import advances_digest
+
+ROOT: Final = bytes(32)
+PREFIX_ID_HEX: Final = 32
+
+
+def advance_digest(previous: bytes, event_type: str, payload: bytes) -> bytes:
+    """The content digest after one event; `previous` itself where the type carries it on."""
+    if not advances_digest(event_type):
+        return previous
+    name = event_type.encode()
+    return hashlib.sha256(
+        b"".join((previous, len(name).to_bytes(4), name, len(payload).to_bytes(4), payload))
+    ).digest()
+
+
+def advance_seal(
+    previous: bytes,
+    *,
+    digest: bytes,
+    position: int,
+    event_id: UUID,
+    run: UUID,
+    branch: UUID,
+    seq: int,
+    event_type: str,
+    source: str,
+    ts: datetime,
+    received_at: datetime,
+    task_id: UUID | None,
+    parent_id: UUID | None,
+    schema_version: int,
+    payload: bytes,
+) -> bytes:
+    """The seal after one row. Times count in whole microseconds since the epoch."""
+    texts = event_type.encode(), source.encode()
+    fields = (
+        previous,
+        digest,
+        position.to_bytes(8),
+        event_id.bytes,
+        run.bytes,
+        branch.bytes,
+        seq.to_bytes(8),
+        *texts,
+        microseconds(ts).to_bytes(8, signed=True),
+        microseconds(received_at).to_bytes(8, signed=True),
+        task_id.bytes if task_id else b"",
+        parent_id.bytes if parent_id else b"",
+        schema_version.to_bytes(2),
+        payload,
+    )
+    return hashlib.sha256(b"".join(len(f).to_bytes(4) + f for f in fields)).digest()
+
+
+def microseconds(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
+
+
+def cached_prefix_id(digest: bytes) -> str:
+    """What a prefix cache may key on: equal for every branch that shares the prefix."""
+    return f"px_{digest.hex()[:PREFIX_ID_HEX]}"
+
+
+def cache_key(root_branch: UUID) -> str:
+    """The run's root lineage id: the same for all forks, so that routing by it finds the prefix."""
+    return f"ln_{root_branch.hex}"

@@ -1,0 +1,136 @@
+"""An event as the pure rooms see it, and the few readings of its payload that they share.
+
+Payloads come from outside and are only known to be JSON objects. Every function here is total:
+a payload of an unexpected shape is read as far as it goes, and never raises.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One immutable row of the journal, payload decoded.
+
+    `seq` is 1-based within the branch's own suffix, `position` is the project-wide order, `digest`
+    is the rolling content digest of the lineage up to and with this event. The payload belongs to
+    the event: do not change it.
+    """
+
+    event_id: UUID
+    branch: UUID
+    seq: int
+    type: str
+    source: str
+    ts: datetime
+    payload: Mapping[str, Any]
+    digest: bytes
+    position: int
+    parent_id: UUID | None
+    task_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call as an agent wrote it. `call_id` is empty where the agent gave none."""
+
+    call_id: str
+    name: str
+    arguments: Any
+
+    @property
+    def arguments_text(self) -> str:
+        """The arguments as JSON text: compact, key order kept; a string is taken to be JSON text
+        already and passes verbatim."""
+        if isinstance(self.arguments, str):
+            return self.arguments
+        return compact_json({} if self.arguments is None else self.arguments)
+
+    @property
+    def arguments_object(self) -> dict[str, Any]:
+        """The arguments as an object; text that is no JSON object comes as `{"arguments": text}`."""
+        value = self.arguments
+        if isinstance(value, str):
+            value = _parsed(value)
+        if isinstance(value, Mapping):
+            return dict(value)
+        return {} if value is None else {"arguments": value}
+
+
+def _parsed(text: str) -> Any:
+    if not text.strip():
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, dict) else text
+
+
+def compact_json(value: Any) -> str:
+    """JSON text without spaces, key order kept, no ASCII escapes: the form whose bytes count."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def text_of(value: object) -> str:
+    """A string as it is, nothing for `None`, and any other JSON value as compact JSON text."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else compact_json(value)
+
+
+def plain_text(content: object) -> str:
+    """The text of a message's `content`: a string, or a list of parts, one line per part.
+
+    A binary part becomes `[image image/png]`; what is no known part is shown as compact JSON.
+    """
+    if isinstance(content, list | tuple):
+        return "\n".join(_part_text(part) for part in content)
+    return text_of(content)
+
+
+def _part_text(part: object) -> str:
+    if isinstance(part, Mapping):
+        if part.get("kind") == "text" or isinstance(part.get("text"), str):
+            return text_of(part.get("text"))
+        if part.get("kind") in ("image", "audio"):
+            return f"[{part['kind']} {text_of(part.get('mime'))}]"
+    return text_of(part)
+
+
+def calls_of(event: StoredEvent) -> tuple[Call, ...]:
+    """The calls that an event states: an assistant message's `tool_calls`, or one tool call."""
+    if event.type == "data.tool.call":
+        return (_call(event.payload, event.payload.get("call_id")),)
+    if event.type != "data.message.assistant":
+        return ()
+    announced = event.payload.get("tool_calls")
+    if not isinstance(announced, list | tuple):
+        return ()
+    return tuple(_call(item, item.get("id")) for item in announced if isinstance(item, Mapping))
+
+
+def _call(fields: Mapping[str, Any], call_id: object) -> Call:
+    return Call(text_of(call_id), text_of(fields.get("name")), fields.get("arguments"))
+
+
+def told_calls(events: Iterable[StoredEvent]) -> Iterator[tuple[StoredEvent, tuple[Call, ...]]]:
+    """Every event with the calls it is the first to tell.
+
+    Many agents tell a call twice: in `tool_calls` of the assistant message, and again as a
+    `data.tool.call` of the same id when it runs. The second telling brings no call here. An id
+    that comes once more after that is a new call: some agents count from one in every turn.
+    """
+    announced: set[str] = set()
+    for event in events:
+        calls = calls_of(event)
+        if event.type != "data.tool.call":
+            announced.update(call.call_id for call in calls if call.call_id)
+        elif calls[0].call_id in announced:
+            announced.remove(calls[0].call_id)
+            calls = ()
+        yield event, calls

@@ -1,0 +1,357 @@
+"""The only writer of events: idempotent, gapless, all or nothing.
+
+Two doors. `append_events` takes what clients send, and refuses what breaks a rule. `write_events`
+is for Verel's own actions, inside their transaction, on a branch that they have locked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from branches.stasis import open_approval
+from branches.blobs import keep_blobs
+from branches.domain import terms
+from branches.domain.digest import advance_digest, advance_seal
+from branches.domain.terms import ENDED, Status
+from branches.models import Branch, Event, Run
+from branches.storage.codec import open_payload, seal_payload
+from verel_site.access.actors import Actor
+from verel_site.access.rights import Right
+from verel_site.kit.refusals import NotFound, Refusal, Unprocessable
+from verel_site.kit.strict_json import encode
+
+INSERT_ROWS = 500
+
+
+class IdReuse(Refusal):
+    code = "id_reuse"
+    title = "This event id stands for other content"
+
+
+class BranchEnded(Refusal):
+    code = "branch_ended"
+    title = "The branch has ended"
+
+
+class SeqMoved(Refusal):
+    code = "seq_moved"
+    title = "The branch has moved on"
+
+
+class StaleLease(Refusal):
+    code = "stale_lease"
+    title = "The lease is not yours any more"
+
+
+class UnknownParent(Unprocessable):
+    code = "unknown_parent"
+    title = "The parent event is unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event before it is stored. `payload` is a JSON object; `ts` is aware."""
+
+    type: str
+    source: str
+    ts: datetime
+    payload: dict[str, Any]
+    event_id: UUID = field(default_factory=uuid4)
+    task_id: UUID | None = None
+    parent_id: UUID | None = None
+    schema_version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where an event stands. `duplicate` says that it had been stored before."""
+
+    event_id: UUID
+    seq: int
+    position: int
+    digest: bytes
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    results: tuple[Receipt, ...]
+    head_seq: int
+    head_digest: bytes
+
+
+def lock_branch(*, branch_id: UUID) -> Branch:
+    """The branch, locked until the transaction ends; this row serialises a branch's writers."""
+    branch = Branch.objects.select_for_update(of=("self",)).filter(pk=branch_id).first()
+    if branch is None:
+        raise NotFound(f"There is no branch {branch_id} that you may see.")
+    return branch
+
+
+@transaction.atomic
+def append_events(
+    *,
+    branch_id: UUID,
+    actor: Actor,
+    drafts: Sequence[Draft],
+    expected_seq: int | None = None,
+    lease_epoch: int | None = None,
+) -> Appended:
+    """Stores a client's batch, or nothing of it.
+
+    A draft whose id is stored already, with the same content, is answered with the first row.
+    Raises IdReuse, BranchEnded, SeqMoved, StaleLease or UnknownParent.
+    """
+    branch = lock_branch(branch_id=branch_id)
+    actor.demand(branch.project_id, Right.WRITE_EVENTS)
+    encoded = [encode(keep_blobs(branch.project_id, draft.payload)) for draft in drafts]
+    known = _read_known(branch, drafts, encoded)
+    fresh = _pick_fresh(branch, drafts, encoded, known)
+    if fresh:
+        _check_open(branch)
+        _check_lease(branch, lease_epoch)
+        _check_seq(branch, expected_seq)
+        _check_parents(branch, drafts)
+        for receipt in _insert(branch, [drafts[i] for i in fresh], [encoded[i] for i in fresh]):
+            known[receipt.event_id] = receipt
+        for index in fresh:
+            _apply(branch, drafts[index], known[drafts[index].event_id])
+    first_use = {drafts[index].event_id: index for index in reversed(fresh)}
+    results = tuple(
+        receipt
+        if first_use.get(draft.event_id) == index
+        else Receipt(receipt.event_id, receipt.seq, receipt.position, receipt.digest, True)
+        for index, draft in enumerate(drafts)
+        for receipt in (known[draft.event_id],)
+    )
+    return Appended(results, branch.head_seq, bytes(branch.head_digest))
+
+
+def write_events(*, branch: Branch, drafts: Sequence[Draft]) -> tuple[Receipt, ...]:
+    """Verel's own events, on a branch locked by the caller, in the caller's transaction."""
+    payloads = [encode(keep_blobs(branch.project_id, draft.payload)) for draft in drafts]
+    return tuple(_insert(branch, drafts, payloads))
+
+
+def server_draft(event_type: str, payload: dict[str, Any]) -> Draft:
+    """An event that Verel itself tells, now."""
+    return Draft(event_type, terms.SERVER_SOURCE, timezone.now(), payload)
+
+
+def _read_known(
+    branch: Branch, drafts: Sequence[Draft], encoded: Sequence[bytes]
+) -> dict[UUID, Receipt]:
+    """Receipts of the drafts that are stored already; raises IdReuse for other content."""
+    place = {draft.event_id: index for index, draft in enumerate(drafts)}
+    known = {}
+    ids = list(place)
+    for start in range(0, len(ids), INSERT_ROWS):
+        chunk = ids[start : start + INSERT_ROWS]
+        rows = Event.objects.filter(project_id=branch.project_id, event_id__in=chunk)
+        for row in rows:
+            index = place[row.event_id]
+            if not _tells_the_same(row, branch, drafts[index], encoded[index]):
+                raise IdReuse(
+                    f"Event {row.event_id} is stored already, with other content.",
+                    pointer=f"/events/{index}/event_id",
+                )
+            known[row.event_id] = Receipt(row.event_id, row.seq, row.position, bytes(row.digest))
+    return known
+
+
+def _tells_the_same(row: Event, branch: Branch, draft: Draft, payload: bytes) -> bool:
+    return (
+        row.branch_id == branch.pk
+        and (row.type, row.source, row.ts) == (draft.type, draft.source, draft.ts)
+        and (row.task_id, row.parent_id) == (draft.task_id, draft.parent_id)
+        and row.schema_version == draft.schema_version
+        and open_payload(row.payload) == payload
+    )
+
+
+def _pick_fresh(
+    branch: Branch,
+    drafts: Sequence[Draft],
+    encoded: Sequence[bytes],
+    known: dict[UUID, Receipt],
+) -> list[int]:
+    """Indexes of the drafts to store; one that stands twice in the batch is stored once."""
+    seen: dict[UUID, int] = {}
+    for index, draft in enumerate(drafts):
+        if draft.event_id in known:
+            continue
+        first = seen.setdefault(draft.event_id, index)
+        if first != index and (drafts[first], encoded[first]) != (draft, encoded[index]):
+            raise IdReuse(
+                f"Event {draft.event_id} stands twice in this batch, with other content.",
+                pointer=f"/events/{index}/event_id",
+            )
+    return list(seen.values())
+
+
+def _check_open(branch: Branch) -> None:
+    if Status(branch.status) in ENDED:
+        raise BranchEnded(
+            f"{branch.label} is {branch.status}. Fork it, or revert the merge that ended it.",
+            branch_status=branch.status,
+        )
+
+
+def _check_lease(branch: Branch, epoch: int | None) -> None:
+    if epoch is None:
+        if branch.lease_expires_at and branch.lease_expires_at > timezone.now():
+            raise StaleLease(
+                f"{branch.lease_worker} holds this branch; write with its lease_epoch.",
+                pointer="/lease_epoch",
+            )
+        return
+    if epoch != branch.lease_epoch:
+        raise StaleLease(
+            f"Epoch {epoch} is over; the branch is at {branch.lease_epoch}.",
+            pointer="/lease_epoch",
+            current_epoch=branch.lease_epoch,
+        )
+    if branch.lease_expires_at is None or branch.lease_expires_at <= timezone.now():
+        raise StaleLease(
+            "The lease has expired. Claim the branch again.",
+            pointer="/lease_epoch",
+            current_epoch=branch.lease_epoch,
+        )
+
+
+def _check_seq(branch: Branch, expected: int | None) -> None:
+    if expected is not None and expected != branch.head_seq:
+        raise SeqMoved(
+            f"You expected seq {expected}; the branch is at {branch.head_seq}.",
+            pointer="/expected_seq",
+            current_seq=branch.head_seq,
+            current_digest=bytes(branch.head_digest).hex(),
+        )
+
+
+def _check_parents(branch: Branch, drafts: Sequence[Draft]) -> None:
+    wanted = {d.parent_id: i for i, d in reversed(list(enumerate(drafts))) if d.parent_id}
+    for draft in drafts:
+        wanted.pop(draft.event_id, None)
+    ids = list(wanted)
+    for start in range(0, len(ids), INSERT_ROWS):
+        chunk = ids[start : start + INSERT_ROWS]
+        rows = Event.objects.filter(
+            project_id=branch.project_id, run_id=branch.run_id, event_id__in=chunk
+        )
+        for event_id in rows.values_list("event_id", flat=True):
+            del wanted[event_id]
+    if wanted:
+        event_id, index = next(iter(wanted.items()))
+        raise UnknownParent(
+            f"No event {event_id} in this run.", pointer=f"/events/{index}/parent_id"
+        )
+
+
+def _take_positions(branch: Branch, count: int) -> list[int]:
+    """Positions for the rows to come, known before they are sealed.
+
+    PostgreSQL: the lock makes the order of positions the order of commits within a project, so
+    that a reader's cursor never jumps over a row that commits late. SQLite has one writer anyway.
+    """
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [branch.project_id.int % 2**63])
+            cursor.execute(
+                "SELECT nextval(pg_get_serial_sequence('branches_event', 'position')) "
+                "FROM generate_series(1, %s)",
+                [count],
+            )
+            return sorted(row[0] for row in cursor.fetchall())
+        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = 'branches_event'")
+        row = cursor.fetchone()
+        last = int(row[0]) if row else 0
+        return list(range(last + 1, last + 1 + count))
+
+
+def _insert(branch: Branch, drafts: Sequence[Draft], payloads: Sequence[bytes]) -> list[Receipt]:
+    """Seals and stores rows after the head, and moves the head: the one place that does."""
+    received_at = timezone.now()
+    seq, digest, seal = branch.head_seq, bytes(branch.head_digest), bytes(branch.head_seal)
+    rows = []
+    positions = _take_positions(branch, len(drafts))
+    for draft, payload, position in zip(drafts, payloads, positions, strict=True):
+        seq += 1
+        digest = advance_digest(digest, draft.type, payload)
+        seal = advance_seal(
+            seal,
+            digest=digest,
+            position=position,
+            event_id=draft.event_id,
+            run=branch.run_id,
+            branch=branch.pk,
+            seq=seq,
+            event_type=draft.type,
+            source=draft.source,
+            ts=draft.ts,
+            received_at=received_at,
+            task_id=draft.task_id,
+            parent_id=draft.parent_id,
+            schema_version=draft.schema_version,
+            payload=payload,
+        )
+        rows.append(
+            Event(
+                position=position,
+                event_id=draft.event_id,
+                project_id=branch.project_id,
+                run_id=branch.run_id,
+                branch_id=branch.pk,
+                seq=seq,
+                type=draft.type,
+                source=draft.source,
+                ts=draft.ts,
+                received_at=received_at,
+                task_id=draft.task_id,
+                parent_id=draft.parent_id,
+                schema_version=draft.schema_version,
+                payload=seal_payload(payload),
+                digest=digest,
+                seal=seal,
+            )
+        )
+    Event.objects.bulk_create(rows, batch_size=INSERT_ROWS)
+    if rows:
+        _move_head(branch, rows[-1], sum(_output_tokens(draft.payload) for draft in drafts))
+    return [Receipt(row.event_id, row.seq, row.position, bytes(row.digest)) for row in rows]
+
+
+def _move_head(branch: Branch, head: Event, tokens: int) -> None:
+    branch.head_seq, branch.head_position = head.seq, head.position
+    branch.head_digest, branch.head_seal = head.digest, head.seal
+    branch.touched_at = head.received_at
+    branch.tokens += tokens
+    branch.save(
+        update_fields=[
+            "head_seq", "head_position", "head_digest", "head_seal", "touched_at", "tokens",
+        ]
+    )  # fmt: skip
+    Run.objects.filter(pk=branch.run_id).update(touched_at=head.received_at)
+
+
+def _output_tokens(payload: dict[str, Any]) -> int:
+    usage = payload.get("usage")
+    told = usage.get("output") if isinstance(usage, dict) else None
+    return told if isinstance(told, int) and 0 <= told < 2**31 else 0
+
+
+def _apply(branch: Branch, draft: Draft, receipt: Receipt) -> None:
+    """What a client's event sets in motion beside being stored."""
+    if draft.type == terms.APPROVAL_REQUESTED:
+        open_approval(branch=branch, payload=draft.payload, seq=receipt.seq, digest=receipt.digest)
+        if branch.status == Status.RUNNING:
+            by = {"kind": "agent", "id": draft.source, "name": draft.source}
+            pause = server_draft(terms.PAUSED, {"by": by, "reason": "waits for approval"})
+            write_events(branch=branch, drafts=[pause])
+            Branch.objects.filter(pk=branch.pk).update(status=Status.PAUSED)
+            branch.status = Status.PAUSED.value

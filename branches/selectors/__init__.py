@@ -1,0 +1,1 @@
+"""Reading for a reader: every function takes the actor, and withholds what it may not see."""

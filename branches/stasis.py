@@ -1,0 +1,63 @@
+"""Stasis: a branch asks a person, and waits durably for the answer (see `approvals`)."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from branches.domain.terms import Answer
+from branches.models import Approval, Branch
+from verel_site.kit.refusals import Unprocessable
+
+
+class BadApproval(Unprocessable):
+    code = "bad_approval"
+    title = "The approval request cannot be read"
+
+
+def open_approval(*, branch: Branch, payload: dict[str, Any], seq: int, digest: bytes) -> Approval:
+    """The row of a `harness.approval.requested` event, inside that event's transaction."""
+    try:
+        approval_id = UUID(str(payload["approval_id"]))
+    except (KeyError, ValueError) as error:
+        raise BadApproval("approval_id is a UUID.", pointer="/payload/approval_id") from error
+    if Approval.objects.filter(pk=approval_id).exists():
+        raise BadApproval("This approval_id is taken.", pointer="/payload/approval_id")
+    action = payload.get("action")
+    if not isinstance(action, str) or not 0 < len(action) <= 200:
+        raise BadApproval("action is a text of 1 to 200 characters.", pointer="/payload/action")
+    return Approval.objects.create(
+        id=approval_id,
+        project_id=branch.project_id,
+        branch=branch,
+        request_seq=seq,
+        request_digest=digest,
+        action=action,
+        args=payload.get("args") or {},
+        allow=_read_allow(payload.get("allow")),
+        description=str(payload.get("description") or ""),
+        expires_at=_read_expiry(payload.get("expires_at")),
+    )
+
+
+def _read_allow(value: Any) -> list[str]:
+    known = [answer.value for answer in Answer]
+    if value is None:
+        return known
+    if not isinstance(value, list) or not value or any(item not in known for item in value):
+        raise BadApproval(f"allow lists some of {known}.", pointer="/payload/allow")
+    return [answer for answer in known if answer in value]
+
+
+def _read_expiry(value: Any) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = parse_datetime(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or timezone.is_naive(moment):
+        raise BadApproval("expires_at is an aware ISO 8601 time.", pointer="/payload/expires_at")
+    return moment

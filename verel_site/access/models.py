@@ -1,0 +1,99 @@
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from verel_site.access.rights import Role
+
+
+def role_choices() -> list[tuple[str, str]]:
+    return [(role.value, role.value) for role in Role]
+
+
+class Project(models.Model):
+    """Tenant and permission boundary; every other row belongs to one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.SlugField(max_length=64, unique=True)
+    name = models.CharField(max_length=120)
+    override_in_prompt = models.BooleanField(
+        default=False, help_text="Put the override into the prompt of exported triplets."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(max_length=16, choices=role_choices)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user"], name="membership_once"),
+            models.CheckConstraint(
+                condition=Q(role__in=["viewer", "reviewer", "curator", "admin"]),
+                name="membership_role",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} as {self.role}"
+
+
+class ApiKey(models.Model):
+    """`vk_<id>_<secret>`; only the SHA-256 of the secret is kept."""
+
+    id = models.CharField(primary_key=True, max_length=16, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=120)
+    secret_sha256 = models.CharField(max_length=64, editable=False)
+    scopes = models.JSONField(default=list)
+    created_by = models.CharField(max_length=150, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"vk_{self.id} {self.name}"
+
+
+class SignInLink(models.Model):
+    """A one-time way in for the person who started an embedded installation."""
+
+    token_sha256 = models.CharField(primary_key=True, max_length=64)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"sign-in link of {self.user}"
+
+
+class RememberedAnswer(models.Model):
+    """The first answer under an Idempotency-Key, replayed to every repeat of the same request."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE)
+    actor = models.CharField(max_length=64)
+    key = models.CharField(max_length=255)
+    request_sha256 = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    body = models.JSONField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "actor", "key"], name="remembered_answer_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.key

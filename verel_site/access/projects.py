@@ -1,0 +1,59 @@
+"""Projects and their members."""
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.db import transaction
+from django.http import HttpRequest
+
+from verel_site.access.actors import Actor, person_actor
+from verel_site.access.models import Membership, Project
+from verel_site.access.rights import Role
+from verel_site.kit.refusals import NotFound, Refusal
+
+NOBODY = Actor(kind="person", id="", name="nobody")
+
+
+class SlugTaken(Refusal):
+    code = "slug_taken"
+
+
+@transaction.atomic
+def create_project(*, slug: str, name: str = "") -> Project:
+    project, made = Project.objects.get_or_create(slug=slug, defaults={"name": name or slug})
+    if not made:
+        raise SlugTaken(f"There is a project {slug!r} already.")
+    return project
+
+
+@transaction.atomic
+def set_member(*, project: Project, user: User, role: Role) -> Membership:
+    membership, _ = Membership.objects.update_or_create(
+        project=project, user=user, defaults={"role": role.value}
+    )
+    return membership
+
+
+def actor_of_user(user: AbstractBaseUser | AnonymousUser) -> Actor:
+    """The person behind a session, with the rights of every membership: one query."""
+    if not isinstance(user, User) or not user.is_active:
+        return NOBODY
+    roles = {m.project_id: Role(m.role) for m in Membership.objects.filter(user=user)}
+    name = user.get_full_name() or user.get_username()
+    return person_actor(user_id=user.pk, name=name, roles=roles)
+
+
+def request_actor(request: HttpRequest) -> Actor:
+    """The actor of a page request, read once a request."""
+    kept = getattr(request, "_verel_actor", None)
+    if kept is None:
+        kept = actor_of_user(request.user)
+        request._verel_actor = kept  # type: ignore[attr-defined]
+    assert isinstance(kept, Actor)
+    return kept
+
+
+def get_project(*, actor: Actor, slug: str) -> Project:
+    """By slug or id, if the actor may read it."""
+    project = Project.objects.filter(slug=slug).first()
+    if project is None or not (actor.kind == "system" or project.pk in actor.projects):
+        raise NotFound(f"There is no project {slug!r} that you may see.")
+    return project

@@ -1,0 +1,97 @@
+"""Typed readers of environment variables. A bad value stops the start with one clear line."""
+
+import base64
+import binascii
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def read_text(name: str, default: str = "") -> str:
+    return os.environ.get(name, "").strip() or default
+
+
+def read_flag(name: str, default: bool) -> bool:
+    raw = read_text(name).lower()
+    if not raw:
+        return default
+    if raw in {"1", "true", "yes", "on"}:
+        return True
+    if raw in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} is {raw!r}; it takes 1 or 0.")
+
+
+def read_list(name: str, default: list[str]) -> list[str]:
+    raw = read_text(name)
+    return [part.strip() for part in raw.split(",") if part.strip()] if raw else default
+
+
+def read_path(name: str, default: Path) -> Path:
+    raw = read_text(name)
+    return Path(raw).expanduser().resolve() if raw else default
+
+
+def read_database(name: str, default: str) -> dict[str, object]:
+    """`sqlite:///path` or `postgresql://user:password@host:port/name` as a Django database."""
+    url = read_text(name, default)
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite" and parts.path:
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": unquote(parts.path),
+            "OPTIONS": {
+                # IMMEDIATE takes the write lock at the start, so that two writers queue
+                # instead of failing when both try to upgrade a read transaction.
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": (
+                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
+                ),
+            },
+        }
+    if parts.scheme in {"postgresql", "postgres"} and parts.path.strip("/"):
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": unquote(parts.path.strip("/")),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": parts.hostname or "",
+            "PORT": str(parts.port or ""),
+            "OPTIONS": {"pool": {"min_size": 1, "max_size": 20, "timeout": 20}},
+        }
+    raise ImproperlyConfigured(
+        f"{name} is {url!r}; it takes sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME."
+    )
+
+
+def read_archive(name: str, default: str) -> str:
+    url = read_text(name, default)
+    parts = urlsplit(url)
+    if (parts.scheme == "file" and parts.path) or (parts.scheme == "s3" and parts.netloc):
+        return url
+    raise ImproperlyConfigured(f"{name} is {url!r}; it takes file:///PATH or s3://BUCKET/PREFIX.")
+
+
+def read_redis(name: str) -> str:
+    url = read_text(name)
+    if url and urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        raise ImproperlyConfigured(f"{name} is {url!r}; it takes redis://HOST:PORT/NUMBER.")
+    return url
+
+
+def read_event_keys(name: str) -> list[tuple[str, bytes]]:
+    """`id:base64,…`: AES-256 keys by id, the current one first."""
+    keys = []
+    for part in read_list(name, []):
+        key_id, _, encoded = part.partition(":")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            key = b""
+        if not key_id or len(key_id.encode()) > 255 or len(key) != 32:
+            raise ImproperlyConfigured(f"{name} takes id:BASE64 of 32 bytes, comma-separated.")
+        keys.append((key_id, key))
+    return keys

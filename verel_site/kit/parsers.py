@@ -1,0 +1,104 @@
+"""Request bodies: counted while they are read, decompressed under a limit, decoded strictly."""
+
+import zlib
+from collections.abc import Mapping
+from typing import IO, Any
+
+from rest_framework.parsers import BaseParser
+
+from verel_site.kit import strict_json
+from verel_site.kit.refusals import Refusal
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+# An envelope around a payload: {"events": [{"payload": …}]}.
+ENVELOPE_DEPTH = 3
+CHUNK_BYTES = 64 * 1024
+
+
+class BodyTooLarge(Refusal):
+    status = 413
+    code = "too_large"
+    title = "The body is too large"
+
+
+class EncodingRefused(Refusal):
+    status = 415
+    code = "content_encoding"
+    title = "The content encoding is not supported"
+
+
+def read_body(stream: IO[bytes], encoding: str) -> bytes:
+    """The decompressed body; raises before more than the limit is held in memory."""
+    names = [name.strip().lower() for name in encoding.split(",") if name.strip()]
+    names = [name for name in names if name != "identity"]
+    if not names:
+        return _read_plain(stream)
+    if names != ["gzip"] and names != ["deflate"]:
+        raise EncodingRefused("Send the body plain, or with one content encoding: gzip or deflate.")
+    return _read_deflated(stream, wbits=31 if names == ["gzip"] else 15)
+
+
+def _read_plain(stream: IO[bytes]) -> bytes:
+    body = stream.read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLarge(f"A body takes at most {MAX_BODY_BYTES} bytes.")
+    return body
+
+
+def _read_deflated(stream: IO[bytes], *, wbits: int) -> bytes:
+    inflate = zlib.decompressobj(wbits)
+    body = bytearray()
+    try:
+        while chunk := stream.read(CHUNK_BYTES):
+            body += inflate.decompress(chunk, MAX_BODY_BYTES + 1 - len(body))
+            if len(body) > MAX_BODY_BYTES:
+                raise BodyTooLarge(f"A body takes at most {MAX_BODY_BYTES} bytes decompressed.")
+    except zlib.error as error:
+        raise strict_json.MalformedJson("The compressed body is damaged.") from error
+    if not inflate.eof:
+        raise strict_json.MalformedJson("The compressed body ends too early.")
+    return bytes(body)
+
+
+class StrictJSONParser(BaseParser):
+    """`application/json`; an empty body is an empty object."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        request = (parser_context or {})["request"]
+        raw = read_body(stream, request.META.get("HTTP_CONTENT_ENCODING", ""))
+        if not raw.strip():
+            return {}
+        return strict_json.decode(raw, max_depth=strict_json.MAX_DEPTH + ENVELOPE_DEPTH)
+
+
+class JSONLinesParser(BaseParser):
+    """`application/jsonl`: one event a line; the same value as a JSON body `{"events": [...]}`."""
+
+    media_type = "application/jsonl"
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        request = (parser_context or {})["request"]
+        raw = read_body(stream, request.META.get("HTTP_CONTENT_ENCODING", ""))
+        lines = [line for line in raw.split(b"\n") if line.strip()]
+        depth = strict_json.MAX_DEPTH + ENVELOPE_DEPTH
+        events = [
+            strict_json.decode(line, max_depth=depth, at=f"/events/{index}")
+            for index, line in enumerate(lines)
+        ]
+        return {"events": events}
+
+
+class NDJSONParser(JSONLinesParser):
+    media_type = "application/x-ndjson"

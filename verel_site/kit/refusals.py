@@ -1,0 +1,81 @@
+"""A rule that says no raises a named Refusal; the middleware and the API handler answer with it.
+
+A refusal is an expected outcome: it carries the HTTP status, a stable `code`, a sentence for the
+person or client, and, where one field is at fault, a JSON pointer into the request body.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+
+
+class Refusal(Exception):
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "refused"
+    title: ClassVar[str] = "Refused"
+
+    def __init__(self, detail: str, *, pointer: str | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.pointer = pointer
+        self.extra = extra
+
+    def as_problem(self) -> dict[str, Any]:
+        """The RFC 9457 members of this refusal."""
+        body = {
+            "type": "about:blank",
+            "status": self.status,
+            "title": self.title,
+            "detail": self.detail,
+            "code": self.code,
+            **self.extra,
+        }
+        if self.pointer is not None:
+            body["pointer"] = self.pointer
+        return body
+
+
+class BadInput(Refusal):
+    status = 400
+    code = "bad_input"
+    title = "The request is not well-formed"
+
+
+class Unprocessable(Refusal):
+    status = 422
+    code = "unprocessable"
+    title = "The request breaks a rule"
+
+
+class Forbidden(Refusal):
+    status = 403
+    code = "forbidden"
+    title = "Not allowed"
+
+
+class NotFound(Refusal):
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class RefusalMiddleware:
+    """Turns a Refusal that a page raised into a page that says what to do; never a 500."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, Refusal):
+            return None
+        htmx = request.headers.get("HX-Request") == "true"
+        template = "errors/_refusal.html" if htmx else "errors/refusal.html"
+        return render(request, template, {"refusal": exception}, status=exception.status)

@@ -1,0 +1,168 @@
+"""One settings file. The environment is read here, at the top, and nowhere else."""
+
+import secrets
+from pathlib import Path
+
+from verel_site.kit import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+VEREL_HOME = env.read_path("VEREL_HOME", BASE_DIR / "var")
+VEREL_HOME.mkdir(parents=True, exist_ok=True)
+
+
+def kept_secret() -> str:
+    """The generated secret of an embedded installation, made once and readable by its owner alone."""
+    path = VEREL_HOME / "secret_key"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(64))
+    return path.read_text()
+
+
+DEBUG = env.read_flag("VEREL_DEBUG", False)
+SECRET_KEY = env.read_text("VEREL_SECRET_KEY") or kept_secret()
+ALLOWED_HOSTS = env.read_list("VEREL_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+VEREL_SECURE = env.read_flag("VEREL_SECURE", bool(env.read_text("VEREL_ALLOWED_HOSTS")))
+DATABASES = {
+    "default": env.read_database("VEREL_DATABASE_URL", f"sqlite:///{VEREL_HOME / 'verel.sqlite3'}")
+}
+VEREL_REDIS_URL = env.read_redis("VEREL_REDIS_URL")
+VEREL_ARCHIVE_URL = env.read_archive("VEREL_ARCHIVE_URL", f"file://{VEREL_HOME / 'archive'}")
+VEREL_EVENT_KEYS = env.read_event_keys("VEREL_EVENT_KEYS")
+VEREL_MODEL_URL = env.read_text("VEREL_MODEL_URL")
+VEREL_MODEL = env.read_text("VEREL_MODEL")
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "servestatic",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "verel_site.kit",
+    "verel_site.access",
+    "verel_site.audit",
+    "verel_site.outbox",
+    "branches",
+    "verdicts",
+    "verel_site.demo",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "verel_site.kit.security.content_security_policy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "verel_site.kit.refusals.RefusalMiddleware",
+]
+
+ROOT_URLCONF = "verel_site.urls"
+ASGI_APPLICATION = "verel_site.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "verel_site.access.shell.shell",
+            ],
+            "builtins": ["verel_site.kit.templatetags.verel"],
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = VEREL_HOME / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"
+        if not DEBUG
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [VEREL_REDIS_URL]},
+    }
+    if VEREL_REDIS_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "verel_site.access.api.KeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["verel_site.kit.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "verel_site.kit.problems.handle_exception",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Verel",
+    "VERSION": "1",
+    "DESCRIPTION": "Push events, claim forks, report verdicts, merge what won.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = VEREL_SECURE
+SECURE_HSTS_SECONDS = 31_536_000 if VEREL_SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = VEREL_SECURE
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if VEREL_SECURE else None
+CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if VEREL_SECURE]
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# The body is counted while it is read (see kit.parsers); this bounds what Django itself buffers.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 40 * 1024 * 1024
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django.channels.server": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
+}
