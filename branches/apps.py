@@ -3,3 +3,10 @@ from django.apps import AppConfig
 
 class BranchesConfig(AppConfig):
     name = "branches"
+
+    def ready(self) -> None:
+        from branches import triplets
+        from verel_site.outbox.promises import register_deliverer
+
+        register_deliverer(triplets.DELIVERY, triplets.deliver_triplet)
+        register_deliverer(triplets.WITHDRAWAL, triplets.deliver_withdrawal)

@@ -26,9 +26,11 @@ MAX_STEPS = 2_000
 MAX_WORDS = 4_000
 FOLD_FROM = 3
 WORK_BUDGET = 2_000_000
-LINE_BUDGET = 200_000
+LINE_BUDGET = 50_000
 MAX_PAIR_CELLS = 40_000
-MAX_REFINED_LINES = 200
+MAX_LINE_CELLS = 10_000
+MAX_LINE_PAIRS = 100
+MAX_LINE_WORDS = 400
 MIN_LIKENESS = 0.3
 
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
@@ -298,7 +300,7 @@ def line_diff(old: str, new: str) -> tuple[DiffLine, ...]:
     """
     a, b = old.split("\n") if old else [], new.split("\n") if new else []
     lines: list[DiffLine] = []
-    refined = 0
+    cells, refined = MAX_LINE_CELLS, MAX_LINE_PAIRS
     for same, left, right in _blocks(a, b, WORK_BUDGET):
         if same:
             lines += [
@@ -306,21 +308,23 @@ def line_diff(old: str, new: str) -> tuple[DiffLine, ...]:
                 for i, j in zip(left, right, strict=True)
             ]
             continue
-        pairs = _likely_pairs(a, b, left, right, MAX_REFINED_LINES - refined)
-        refined += len(pairs)
+        cells -= len(left) * len(right)
+        pairs = _likely_pairs(a, b, left, right)[:refined] if cells >= 0 else []
+        refined -= len(pairs)
         lines += _changed(a, b, left, right, pairs)
     return tuple(lines)
 
 
 def _likely_pairs(
-    a: Sequence[str], b: Sequence[str], left: range, right: range, room: int
+    a: Sequence[str], b: Sequence[str], left: range, right: range
 ) -> list[tuple[int, int]]:
-    if room <= 0 or not left or not right or len(left) * len(right) > MAX_PAIR_CELLS // 10:
-        return []
-    words = {("a", i): Counter(re.findall(r"\w+", a[i])) for i in left}
-    words |= {("b", j): Counter(re.findall(r"\w+", b[j])) for j in right}
-    found = _pair_up(left, right, lambda i, j: _likeness(words["a", i], words["b", j]))
-    return [(left[i], right[j]) for i, j in found if i is not None and j is not None][:room]
+    words_a, words_b = [_words(a[i]) for i in left], [_words(b[j]) for j in right]
+    found = _pair_up(words_a, words_b, _likeness)
+    return [(left[i], right[j]) for i, j in found if i is not None and j is not None]
+
+
+def _words(line: str) -> Counter[str]:
+    return Counter(re.findall(r"\w+", line)[:MAX_LINE_WORDS])
 
 
 def _likeness(a: Counter[str], b: Counter[str]) -> int:
@@ -338,7 +342,7 @@ def _changed(
     marked_a: dict[int, Spans] = {}
     marked_b: dict[int, Spans] = {}
     for i, j in pairs:
-        marked_a[i], marked_b[j] = _mark(a[i], b[j], 400, LINE_BUDGET)
+        marked_a[i], marked_b[j] = _mark(a[i], b[j], MAX_LINE_WORDS, LINE_BUDGET)
     for i in left:
         yield DiffLine("-", i + 1, None, marked_a[i] if i in marked_a else _alone(a[i]))
     for j in right:
@@ -387,9 +391,11 @@ def _matches[T](a: Sequence[T], b: Sequence[T], budget: int) -> list[tuple[int, 
     """Matching runs `(start in a, start in b, length)`, in order; an explicit stack, and a
     budget for what `find_longest_match` may cost, which is known beforehand."""
     matcher = SequenceMatcher(None, a, b, autojunk=True)
-    # Finding the longest match in a range looks up every place in b for every item in it.
-    places = matcher.b2j
-    cost = [0, *accumulate(1 + len(places.get(item, ())) for item in a)]
+    # Finding the longest match in a range looks at every place in b for every item in it; the
+    # matcher's own rule leaves items out that are more than a hundredth of a long b.
+    places = Counter(b)
+    popular = len(b) // 100 + 1 if len(b) >= 200 else len(b)
+    cost = [0, *accumulate(1 + (n if (n := places[item]) <= popular else 0) for item in a)]
     found: list[tuple[int, int, int]] = []
     stack = [(0, len(a), 0, len(b))]
     while stack:

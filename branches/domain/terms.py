@@ -75,6 +75,8 @@ APPROVAL_RESOLVED: Final = "harness.approval.resolved"
 ERROR: Final = "harness.error"
 UNKNOWN_RECORD: Final = "harness.import.record"
 
+# What a person did, as an agent is told it.
+INTERVENTIONS: Final = frozenset({OVERRIDE, PATCHED, APPROVAL_RESOLVED})
 GRADED_HARNESS: Final = frozenset({OVERRIDE, PATCHED})
 
 

@@ -192,7 +192,7 @@ def _without_ids(messages: Iterable[Json]) -> str:
         calls = [
             {**call, "id": order.setdefault(call["id"], len(order))} for call in _calls(message)
         ]
-        answered = message.get("tool_call_id")
+        answered = message.get("tool_call_id", "")
         plain.append(
             {**message, "tool_calls": calls, "tool_call_id": order.get(answered, answered)}
         )

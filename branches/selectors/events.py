@@ -8,6 +8,7 @@ from uuid import UUID
 from branches.blobs import inline_blobs
 from branches.domain.events import StoredEvent
 from branches.domain.lineage import Segment
+from branches.domain.terms import INTERVENTIONS, SERVER_SOURCE
 from branches.models import Branch, Event, Run
 from branches.querysets import read_segments
 from branches.storage.codec import open_payload
@@ -76,11 +77,16 @@ def read_lineage(branch: Branch, *, upto: int | None = None) -> list[Segment]:
 def iter_lineage(
     branch: Branch, *, upto: int | None = None, after_step: int = 0, inline: bool = False
 ) -> Iterator[StoredEvent]:
-    """The lineage's events in order: one query, one at a time."""
+    """The lineage's events in order: one query, one at a time.
+
+    An intervention (override, patch, answer) that a client wrote is left out: only Verel tells
+    those, and an agent that could tell them would speak with a person's authority.
+    """
     cut = branch.head_seq if upto is None else upto
     rows: Iterable[Event] = Event.objects.of_lineage(branch, upto=cut, after_step=after_step)
     for row in rows:
-        yield stored_event(row, inline=inline)
+        if row.type not in INTERVENTIONS or row.source == SERVER_SOURCE:
+            yield stored_event(row, inline=inline)
 
 
 def read_filters(query: Mapping[str, str]) -> dict[str, Any]:

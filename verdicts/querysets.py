@@ -1,0 +1,40 @@
+"""Queries with a name. Every one that answers a reader starts at what that reader may see."""
+
+from typing import TYPE_CHECKING, Self
+
+from django.db import models
+
+from branches.models import Branch
+from verel_site.access.actors import Actor
+
+if TYPE_CHECKING:
+    from verdicts.models import Comparison, Label, Report, Suite
+
+
+class _Visible[M: models.Model](models.QuerySet[M]):
+    def visible_to(self, actor: Actor) -> Self:
+        return self if actor.kind == "system" else self.filter(project_id__in=actor.projects)
+
+
+class ReportQuerySet(_Visible["Report"]):
+    def of_head(self, branch: Branch) -> Self:
+        """The reports that count for the branch as it is now, in order of arrival."""
+        return self.filter(branch=branch, head_digest=bytes(branch.head_digest)).order_by("order")
+
+    def of_older_heads(self, branch: Branch) -> Self:
+        return self.filter(branch=branch).exclude(head_digest=bytes(branch.head_digest))
+
+
+class SuiteQuerySet(_Visible["Suite"]):
+    def frozen(self) -> Self:
+        """Suites that a receipt may name: frozen, and not retired since."""
+        return self.filter(frozen_at__isnull=False, retired_at=None)
+
+
+class ComparisonQuerySet(_Visible["Comparison"]):
+    pass
+
+
+class LabelQuerySet(_Visible["Label"]):
+    def standing(self) -> Self:
+        return self.filter(withdrawn_at=None)

@@ -1,0 +1,76 @@
+"""Promises to the outside world: posted with the act that owes them, kept by a sweep.
+
+A promise is delivered at least once, never before `due_at`, and not at all once withdrawn.
+"""
+
+import logging
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db.models import F
+from django.utils import timezone
+
+from verel_site.outbox.models import Promise
+
+type Deliver = Callable[[UUID, str], None]
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS: Final = 8
+FIRST_RETRY_SECONDS: Final = 2
+SWEEP_ROWS: Final = 100
+
+_deliverers: dict[str, Deliver] = {}
+
+
+def register_deliverer(kind: str, deliver: Deliver) -> None:
+    """`deliver(subject, destination)` must be safe to run twice; it raises to be tried again."""
+    _deliverers[kind] = deliver
+
+
+def post_promise(
+    *, project_id: UUID, kind: str, subject: UUID, destination: str, due_at: datetime
+) -> Promise:
+    """Call inside the transaction of the act."""
+    return Promise.objects.create(
+        project_id=project_id, kind=kind, subject=subject, destination=destination, due_at=due_at
+    )
+
+
+def withdraw_promises(*, kind: str, subjects: list[UUID]) -> list[UUID]:
+    """Withdraws what has not left; answers the subjects that had left already."""
+    rows = Promise.objects.filter(kind=kind, subject__in=subjects)
+    rows.filter(state__in=[Promise.State.DUE, Promise.State.FAILED]).update(
+        state=Promise.State.WITHDRAWN
+    )
+    return list(rows.filter(state=Promise.State.SENT).values_list("subject", flat=True))
+
+
+def sweep_promises(*, now: datetime | None = None) -> int:
+    """Delivers what is due; answers how many left. A row is taken by moving its due time."""
+    now = now or timezone.now()
+    due = Promise.objects.filter(state=Promise.State.DUE, due_at__lte=now).order_by("due_at")
+    return sum(_keep(promise, now) for promise in due[:SWEEP_ROWS])
+
+
+def _keep(promise: Promise, now: datetime) -> int:
+    wait = FIRST_RETRY_SECONDS * 2**promise.attempts * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter
+    taken = Promise.objects.filter(
+        pk=promise.pk, state=Promise.State.DUE, due_at=promise.due_at
+    ).update(due_at=now + timedelta(seconds=wait), attempts=F("attempts") + 1)
+    if taken != 1:
+        return 0
+    row = Promise.objects.filter(pk=promise.pk)
+    try:
+        _deliverers[promise.kind](promise.subject, promise.destination)
+    except Exception as error:
+        logger.exception("promise %s was not kept", promise.pk)
+        spent = promise.attempts + 1 >= MAX_ATTEMPTS
+        state = Promise.State.FAILED if spent else Promise.State.DUE
+        row.update(state=state, last_error=str(error)[:500])
+        return 0
+    # A withdrawal that came in between wins: what has left is told back by its own promise.
+    return row.filter(state=Promise.State.DUE).update(state=Promise.State.SENT, sent_at=now)
