@@ -158,8 +158,9 @@ configs:
 {rows} preference triplets, each from a merge that a person approved through a gate.
 
 - Prompt: the messages that both branches share, equal by digest. Chosen and rejected: what the
-  winner and the loser did next. A person's override is {"part of" if project.override_in_prompt
-  else "left out of"} the prompt; it stands in `metadata`.
+  winner and the loser did next. A person's override is {
+        "part of" if project.override_in_prompt else "left out of"
+    } the prompt; it stands in `metadata`.
 - `metadata` (JSON text) holds the provenance: schema `{SCHEMA}`, run, merge, branch heads,
   reviewer, reason, the gate's verdict and its reports.
 - Held out {manifest["holdout"]}. {manifest["repeated_prompts"]} rows repeat an earlier prompt and

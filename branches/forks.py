@@ -17,6 +17,7 @@ from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import NotFound, Unprocessable
+from verel_site.kit.strict_json import check
 
 MAX_OVERRIDE = 32_000
 
@@ -59,12 +60,13 @@ def fork_branch(
 
     One transaction: the branch, a patch event for each patch, the frame, the audit entry, and the
     directive that lets a worker claim it. The parent stays as it is and may run on. Raises
-    NotFound, UnknownForkPoint, OverrideMissing (no text and no note), OverrideTooLong.
+    MalformedJson (NUL in a text), NotFound, UnknownForkPoint, OverrideMissing (no text and no note), OverrideTooLong.
     """
     parent = Branch.objects.select_related("run").filter(pk=parent_id).first()
     if parent is None:
         raise NotFound(f"There is no branch {parent_id} that you may see.")
     actor.demand(parent.project_id, Right.FORK)
+    check({"override": override, "note": note, "name": name})
     _check_override(override, note)
     branch = make_branch(
         parent=parent, fork_seq=fork_seq, actor=actor, name=name, override=override, note=note

@@ -13,12 +13,12 @@ from uuid import UUID, uuid4
 from django.db import connection, transaction
 from django.utils import timezone
 
-from branches.stasis import open_approval
 from branches.blobs import keep_blobs
 from branches.domain import terms
 from branches.domain.digest import advance_digest, advance_seal
 from branches.domain.terms import ENDED, Status
 from branches.models import Branch, Event, Run
+from branches.stasis import open_approval
 from branches.storage.codec import open_payload, seal_payload
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right

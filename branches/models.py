@@ -261,9 +261,7 @@ class MergeLoser(models.Model):
     refused = models.TextField(blank=True, help_text="why no triplet came of it")
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["merge", "branch"], name="merge_loser_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["merge", "branch"], name="merge_loser_once")]
 
     def __str__(self) -> str:
         return f"{self.branch_id} lost"

@@ -9,7 +9,7 @@ from django.db.models import Count, Sum
 from verel_site.access.actors import Actor
 
 if TYPE_CHECKING:
-    from branches.models import Branch, Event, Run
+    from branches.models import Branch, Event
 
 # The ancestors of a branch, root last, each cut at its child's fork point. `upto` counts events of
 # the branch's own suffix. One statement, whatever the depth: a thousand nested forks do not recurse

@@ -1,8 +1,12 @@
-"""What every test may use. The data directory is a throwaway one, never the checkout's own."""
+"""What every test may use."""
 
-import os
-import tempfile
+from pathlib import Path
 
-os.environ.setdefault("VEREL_HOME", tempfile.mkdtemp(prefix="verel-test-"))
-# Browser tests run an event loop in the test's own thread.
-os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+import pytest
+from pytest_django.fixtures import Settings
+
+
+@pytest.fixture(autouse=True)
+def own_archive(tmp_path: Path, settings: Settings) -> None:
+    """Each test writes cold objects into a directory of its own."""
+    settings.VEREL_ARCHIVE_URL = f"file://{tmp_path}/archive"

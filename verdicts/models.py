@@ -84,7 +84,8 @@ class Policy(models.Model):
 class Runner(models.Model):
     """A registered Ed25519 public key, in a trust domain that agents can not reach.
 
-    `key_id` is the SHA-256 in hex of the raw public key.
+    `key_id` is what receipts may name the key by, a hint: the SHA-256 in hex of the raw public key
+    unless it was registered under another.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

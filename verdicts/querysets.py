@@ -8,7 +8,8 @@ from branches.models import Branch
 from verel_site.access.actors import Actor
 
 if TYPE_CHECKING:
-    from verdicts.models import Comparison, Label, Report, Suite
+    # Named in type arguments as text, where ruff does not look.
+    from verdicts.models import Comparison, Label, Report, Suite  # noqa: F401
 
 
 class _Visible[M: models.Model](models.QuerySet[M]):

@@ -53,7 +53,7 @@ INSTALLED_APPS = [
     "verel_site.outbox",
     "branches",
     "verdicts",
-    "verel_site.demo",
+    "verel_site",
 ]
 
 MIDDLEWARE = [
@@ -81,7 +81,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "verel_site.access.shell.shell",
+                "verel_site.shell.shell",
             ],
             "builtins": ["verel_site.kit.templatetags.verel"],
         },

@@ -26,10 +26,11 @@ _PATCH = re.compile(r"\s*(\w+)\s*=(.*)", re.DOTALL)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _LETTERS = r"(?:[^\W\d_]|[°%‰])+"
 _UNIT = rf"{_LETTERS}(?:\^?-?[0-9]+)?"
-# "0x1f" is a number in another notation, not no thing of the unit "x1f".
+# "0x1f" is a number in another notation, not zero of a unit "x1f"; the number is taken whole
+# (atomic), so that "1e400" is not one of a unit "e400".
 _QUANTITY = re.compile(
     rf"(?!0[xXoObB][0-9a-fA-F])"
-    rf"([+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*({_UNIT}(?:[/*·.]{_UNIT})*)"
+    rf"((?>[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?))\s*({_UNIT}(?:[/*·.]{_UNIT})*)"
 )
 _BREAKS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _QUOTES = re.compile(r'["\\]')

@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Literal
+from itertools import takewhile
+from typing import Any, Final, Literal
 
 from branches.domain.context import open_chat
 from branches.domain.events import Call, StoredEvent, calls_of, compact_json, text_of
 from branches.domain.wire import Json
+
+_TOLD: Final = frozenset({"data.message.user", "data.message.system"})
+_DECISIONS: Final = frozenset({"data.message.assistant", "data.tool.call"})
 
 type Granularity = Literal["decision", "trajectory", "final"]
 
@@ -22,6 +26,7 @@ class RefusalReason(StrEnum):
     EMPTY_LOSER = "The loser says nothing after the point where both part."
     TRUNCATED_WINNER = "The winner is truncated: a part of what it said was not kept."
     TRUNCATED_LOSER = "The loser is truncated: a part of what it said was not kept."
+    OTHER_PROMPT = "The sides answer different messages, so they share no prompt."
     EQUAL_SIDES = "Both sides say the same."
 
 
@@ -79,15 +84,20 @@ def build_triplet(
     `rejected`. With `override_in_prompt` the frame that the winner's side begins with ends the
     prompt, as a system message.
 
-    `decision` compares the first assistant messages after the divergence, with their tool calls;
+    `decision` compares the first assistant messages after the divergence, with their tool calls.
+    What users said to the agent between the divergence and that message belongs to the prompt, so
+    both sides must have been told the same;
     `trajectory` all messages; `final` the last assistant messages with text, or, where a side has
     none, its last calls. For `decision` and `final` thoughts are no messages, and a call that the
     shared part leaves open is answered in the prompt by a note that there is no result.
     """
-    prefix = (*shared, *(_leading_frame(winner) if override_in_prompt else ()))
+    told = _told(winner, granularity)
+    prefix = (*shared, *(_leading_frame(winner) if override_in_prompt else ()), *told)
     prompt, chosen = _split(prefix, winner, granularity)
     _, rejected = _split(prefix, loser, granularity)
     reason = _why_not(prompt, chosen, rejected, _truncated(winner), _truncated(loser))
+    if reason is None and _contents(told) != _contents(_told(loser, granularity)):
+        reason = RefusalReason.OTHER_PROMPT
     if reason:
         return Refused(reason)
     return TripletDraft(prompt, chosen, rejected, granularity)
@@ -122,6 +132,18 @@ def _leading_frame(side: Iterable[StoredEvent]) -> tuple[StoredEvent, ...]:
         if event.type.startswith("data."):
             break
     return ()
+
+
+def _told(side: Iterable[StoredEvent], granularity: Granularity) -> list[StoredEvent]:
+    """What users or the system told a side before its decision."""
+    if granularity != "decision":
+        return []
+    before = takewhile(lambda event: event.type not in _DECISIONS, side)
+    return [event for event in before if event.type in _TOLD]
+
+
+def _contents(events: Iterable[StoredEvent]) -> list[tuple[str, str]]:
+    return [(event.type, compact_json(event.payload.get("content"))) for event in events]
 
 
 def _split(

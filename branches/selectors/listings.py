@@ -1,0 +1,123 @@
+"""Lists for API clients, each in one order and with one cursor."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Q
+
+from branches.domain.terms import Status
+from branches.models import Approval, Branch, Dataset, Merge, Run, Triplet
+from verel_site.access.actors import Actor
+from verel_site.access.models import Project
+from verel_site.access.projects import get_project
+from verel_site.kit.refusals import BadInput, NotFound
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Page[Row]:
+    """`more` says that rows wait behind the last one."""
+
+    rows: Sequence[Row]
+    more: bool
+
+
+def cut[Row](rows: Iterable[Row], limit: int) -> Page[Row]:
+    """A page out of rows that were asked for with one more than the limit."""
+    found = list(rows)
+    return Page(found[:limit], len(found) > limit)
+
+
+def pick_project(*, actor: Actor, named: str | None, pointer: str | None = None) -> Project:
+    """The project of that slug or id; unnamed, the only one that the actor may read."""
+    if named:
+        return get_project(actor=actor, slug=named)
+    if len(actor.projects) == 1:
+        return Project.objects.get(pk=actor.projects[0])
+    place = {"parameter": "project"} if pointer is None else {}
+    raise BadInput("project names one of your projects.", pointer=pointer, **place)
+
+
+def list_runs(
+    *, actor: Actor, project: Project, status: str, text: str, after: int, limit: int
+) -> Page[Run]:
+    """Runs by number. `status` keeps those with a branch in it, `text` those whose goal has it."""
+    if status and status not in set(Status):
+        raise BadInput(f"status is one of {', '.join(Status)}.", parameter="status")
+    rows = Run.objects.visible_to(actor).filter(project=project, number__gt=after)
+    if status:
+        holding = Branch.objects.filter(project=project, status=status)
+        rows = rows.filter(pk__in=holding.values("run_id"))
+    if text:
+        number = text.removeprefix("r-")
+        numbered = Q(number=int(number)) if number.isdecimal() and len(number) < 10 else Q()
+        rows = rows.filter(Q(goal__icontains=text) | numbered)
+    return cut(rows.with_counts().order_by("number")[: limit + 1], limit)
+
+
+def list_branches(*, actor: Actor, run: Run) -> list[Branch]:
+    """Every branch of a run, parents before their children: numbers rise along every line."""
+    return list(Branch.objects.visible_to(actor).filter(run=run).order_by("number"))
+
+
+def list_approvals(
+    *, actor: Actor, project_id: UUID | None, state: str, after: str, limit: int
+) -> Page[Approval]:
+    """Approvals by age; `state` is open, answered or all."""
+    rows = Approval.objects.filter(project_id__in=actor.projects).select_related("branch")
+    if project_id is not None:
+        rows = rows.filter(project_id=project_id)
+    if state != "all":
+        rows = rows.filter(answered_at__isnull=state == "open")
+    if after:
+        moment, approval_id = _read_age(after)
+        behind = Q(created_at=moment, pk__gt=approval_id)
+        rows = rows.filter(Q(created_at__gt=moment) | behind)
+    return cut(rows.order_by("created_at", "pk")[: limit + 1], limit)
+
+
+def age_cursor(approval: Approval) -> str:
+    """Two requests of one instant are told apart by their ids."""
+    return f"{(approval.created_at - EPOCH) // MICROSECOND}-{approval.pk.hex}"
+
+
+def _read_age(cursor: str) -> tuple[datetime, UUID]:
+    count, _, hexadecimal = cursor.partition("-")
+    try:
+        return EPOCH + int(count[:20]) * MICROSECOND, UUID(hexadecimal)
+    except (ValueError, OverflowError) as error:
+        raise BadInput("after is the next of an earlier answer.", parameter="after") from error
+
+
+def read_approval(*, actor: Actor, approval_id: UUID) -> Approval:
+    rows = Approval.objects.filter(project_id__in=actor.projects).select_related("branch")
+    approval = rows.filter(pk=approval_id).first()
+    if approval is None:
+        raise NotFound(f"There is no approval {approval_id} that you may see.")
+    return approval
+
+
+def read_merge(*, actor: Actor, merge_id: UUID) -> Merge:
+    rows = Merge.objects.filter(project_id__in=actor.projects)
+    merge = rows.prefetch_related("losers", "triplets").filter(pk=merge_id).first()
+    if merge is None:
+        raise NotFound(f"There is no merge {merge_id} that you may see.")
+    return merge
+
+
+def list_triplets(*, project: Project, after: int, limit: int) -> Page[Triplet]:
+    """Triplets by number, without those that were withdrawn."""
+    rows = Triplet.objects.filter(project=project, withdrawn_at=None, number__gt=after)
+    return cut(rows.order_by("number")[: limit + 1], limit)
+
+
+def read_dataset(*, actor: Actor, dataset_id: UUID) -> Dataset:
+    rows = Dataset.objects.filter(project_id__in=actor.projects)
+    dataset = rows.filter(pk=dataset_id).first()
+    if dataset is None:
+        raise NotFound(f"There is no dataset {dataset_id} that you may see.")
+    return dataset

@@ -1,0 +1,114 @@
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from branches.approvals import (
+    AnswerRefused,
+    ApprovalClosed,
+    ApprovalExpired,
+    RequestMoved,
+    answer_approval,
+)
+from branches.domain import terms
+from branches.models import Approval, Branch, Directive, Event
+from branches.stasis import BadApproval
+from branches.steering import MoveRefused, resume_branch
+from tests.make import append, make_draft, make_fork, make_person, make_run
+from verel_site.access.rights import Role
+from verel_site.kit.refusals import Forbidden
+
+pytestmark = pytest.mark.django_db
+
+
+def ask(**extra: Any) -> Approval:
+    _, trunk = make_run()
+    branch = make_fork(trunk, 1).branch
+    payload = {"approval_id": str(uuid4()), "action": "git push", "args": {"to": "main"}, **extra}
+    append(branch, make_draft(terms.APPROVAL_REQUESTED, payload))
+    return Approval.objects.get(branch=branch)
+
+
+def answer(approval: Approval, kind: str = "accept", **extra: Any) -> Approval:
+    extra.setdefault("actor", make_person(approval.project))
+    extra.setdefault("request_digest", bytes(approval.request_digest))
+    return answer_approval(approval_id=approval.pk, answer=kind, **extra)
+
+
+def test_a_request_puts_the_branch_into_stasis() -> None:
+    approval = ask()
+    assert approval.branch.status == "paused"
+    assert Event.objects.filter(branch=approval.branch).order_by("seq").last().type == terms.PAUSED  # type: ignore[union-attr]
+
+
+def test_the_answer_resumes_the_branch_and_tells_the_agent() -> None:
+    approval = ask()
+    answer(approval, "edit", args={"to": "feature"})
+    branch = Branch.objects.get(pk=approval.branch_id)
+    assert branch.status == "running"
+    directive = Directive.objects.get(branch=branch, kind="approval_answered")
+    assert directive.body["args"] == {"to": "feature"}
+    assert directive.body["request_digest"] == bytes(approval.request_digest).hex()
+
+
+def test_one_answer_counts() -> None:
+    approval = ask()
+    answer(approval)
+    with pytest.raises(ApprovalClosed):
+        answer(approval, "ignore")
+
+
+def test_an_expired_request_cannot_be_approved() -> None:
+    approval = ask(expires_at=(timezone.now() + timedelta(hours=1)).isoformat())
+    Approval.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    with pytest.raises(ApprovalExpired):
+        answer(approval)
+
+
+def test_an_answer_is_bound_to_the_digest_of_the_request() -> None:
+    approval = ask()
+    with pytest.raises(RequestMoved):
+        answer(approval, request_digest=bytes(32))
+
+
+@pytest.mark.parametrize(
+    ("kind", "extra"), [("accept", {}), ("respond", {}), ("edit", {}), ("dance", {})]
+)
+def test_an_answer_that_the_request_does_not_allow_is_refused(
+    kind: str, extra: dict[str, Any]
+) -> None:
+    approval = ask(allow=["respond", "edit"])
+    with pytest.raises(AnswerRefused):
+        answer(approval, kind, **extra)
+    assert Approval.objects.get().answered_at is None
+
+
+def test_a_waiting_branch_is_not_resumed_past_its_question() -> None:
+    approval = ask()
+    with pytest.raises(MoveRefused):
+        resume_branch(branch_id=approval.branch_id, actor=make_person(approval.project))
+
+
+def test_a_viewer_cannot_answer() -> None:
+    approval = ask()
+    with pytest.raises(Forbidden):
+        answer(approval, actor=make_person(approval.project, Role.VIEWER))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        {"approval_id": "x", "action": "a"},
+        {"approval_id": str(uuid4())},
+        {"approval_id": str(uuid4()), "action": "a", "allow": ["dance"]},
+        {"approval_id": str(uuid4()), "action": "a", "expires_at": "2026-01-01T00:00:00"},
+    ],
+)
+def test_a_request_that_cannot_be_read_stores_nothing(payload: dict[str, Any]) -> None:
+    _, trunk = make_run()
+    with pytest.raises(BadApproval):
+        append(trunk, make_draft(terms.APPROVAL_REQUESTED, payload))
+    assert Event.objects.filter(branch=trunk).count() == 1

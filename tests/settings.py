@@ -1,0 +1,21 @@
+"""The product's settings on a throwaway data directory, with a file database as in production."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("VEREL_HOME", tempfile.mkdtemp(prefix="verel-test-"))
+# Browser tests run an event loop in the test's own thread.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+from verel_site.settings import *  # noqa: E402, F403 -- after the environment is set
+from verel_site.settings import DATABASES, STORAGES, VEREL_HOME  # noqa: E402
+
+DATABASES["default"].setdefault("TEST", {})
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # In memory, threads would share one connection and see other locks than on disk.
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(VEREL_HOME) / "test.sqlite3")}
+# The hashed storage needs collected files; the tests that serve a browser collect them.
+STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STATIC_ROOT.mkdir(exist_ok=True)  # noqa: F405

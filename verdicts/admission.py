@@ -1,0 +1,292 @@
+"""The gate over stored rows: what it says of a branch's head, and what a merge is let in by."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from branches.domain.admission import Admission
+from branches.models import Branch
+from verdicts.domain.facts import (
+    Decision,
+    IssueFacts,
+    Reason,
+    ReceiptFacts,
+    ReceiptStanding,
+    ReportFacts,
+    RequiredGrader,
+    Standing,
+)
+from verdicts.domain.gate import decide_gate
+from verdicts.domain.terms import PRECISE, Confidence, Grader, IssueKind, Severity, Verdict
+from verdicts.inputs import read_changed_files
+from verdicts.models import GateDecision, Issue, Policy, Report, Suite
+from verdicts.policies import current_policy
+from verdicts.receipts import owed_nonce
+from verel_site.access.actors import Actor
+from verel_site.access.rights import Right
+from verel_site.audit.ledger import record_act
+from verel_site.kit.refusals import Unprocessable
+
+_SETTLED = frozenset({"pass", "warn"})
+
+
+class BypassReasonMissing(Unprocessable):
+    code = "bypass_reason_missing"
+    title = "Going past the gate needs a reason"
+
+
+@dataclass(frozen=True, slots=True)
+class GateView:
+    """The gate on a branch's head, for a page, the API and a merge.
+
+    `stale`: a grader that counts (required, or precise, or the only ones there are) graded an
+    older head and not this one; the gate is shut until it grades again. `nonces` has one for
+    each required grader that still owes a receipt. `reports` are those on this head, in order.
+    """
+
+    branch: Branch
+    verdict: Verdict
+    open: bool
+    stale: bool
+    graded: bool
+    reasons: tuple[Reason, ...]
+    attributions: dict[str, Grader]
+    standings: tuple[Standing, ...]
+    head_digest: bytes
+    policy_version: int
+    nonces: dict[str, str]
+    reports: tuple[Report, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The reasons in words."""
+        return tuple(reason.text for reason in self.reasons)
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer of `GET branches/{b}/gate`."""
+        return {
+            "branch": str(self.branch.pk),
+            "verdict": self.verdict.value,
+            "open": self.open,
+            "stale": self.stale,
+            "reasons": list(self.texts),
+            "attributions": {key: grader.value for key, grader in self.attributions.items()},
+            "required": [
+                {"grader": line.grader.value, "standing": line.verdict, "why": line.why}
+                for line in self.standings
+                if line.required
+            ],
+            "graders": [
+                {
+                    "grader": line.grader.value,
+                    "standing": line.verdict,
+                    "advisory": line.advisory,
+                    "required": line.required,
+                    "why": line.why,
+                    "proof": line.proof,
+                }
+                for line in self.standings
+            ],
+            "head_digest": self.head_digest.hex(),
+            "policy_version": self.policy_version,
+            "nonces": self.nonces,
+        }
+
+
+def read_gate(branch: Branch) -> GateView:
+    """The gate's word on the branch as it is now. Reads only; call `visible_to` before."""
+    policy = current_policy(project_id=branch.project_id)
+    reports = tuple(
+        Report.objects.of_head(branch).select_related("runner").prefetch_related("issues")
+    )
+    older = Report.objects.of_older_heads(branch).values_list("grader", flat=True).distinct()
+    stale = frozenset(map(Grader, older)) - {Grader(report.grader) for report in reports}
+    required = _read_required(policy)
+    proven = any(item.grader == report.grader for item in required for report in reports)
+    decision = decide_gate(
+        reports=[report_facts(report) for report in reports],
+        required=required,
+        frozen_suites=_read_suites(branch) if required else {},
+        changed_files=read_changed_files(branch) if proven else frozenset(),
+        inputs_digest=bytes(branch.head_digest).hex(),
+        receipts_required=policy.receipts_required,
+        advisory_window=policy.advisory_window,
+        stale_graders=stale,
+    )
+    return _view(branch, policy, reports, decision, stale)
+
+
+def _view(
+    branch: Branch,
+    policy: Policy,
+    reports: tuple[Report, ...],
+    decision: Decision,
+    stale: frozenset[Grader],
+) -> GateView:
+    wanted = {line.grader for line in decision.standings if line.required}
+    is_stale = bool(stale & (PRECISE | wanted)) or bool(stale and not decision.graded)
+    may = {
+        Verdict.PASS: True,
+        # A warning is advice that was given; that nobody gave any is not one.
+        Verdict.WARN: policy.warn_may_merge and decision.graded,
+        Verdict.FAIL: False,
+    }
+    return GateView(
+        branch=branch,
+        verdict=decision.verdict,
+        open=may[decision.verdict] and not is_stale,
+        stale=is_stale,
+        graded=decision.graded,
+        reasons=(*decision.reasons, *_stale_reasons(decision, is_stale)),
+        attributions=decision.attributions,
+        standings=decision.standings,
+        head_digest=bytes(branch.head_digest),
+        policy_version=policy.version,
+        nonces={
+            line.grader.value: owed_nonce(branch=branch, grader=line.grader)
+            for line in decision.standings
+            if line.required and line.verdict not in _SETTLED
+        },
+        reports=reports,
+    )
+
+
+def _stale_reasons(decision: Decision, stale: bool) -> tuple[Reason, ...]:
+    if not stale:
+        return ()
+    return tuple(
+        Reason("stale", line.grader, f"{line.grader}: it graded an older head, not this one")
+        for line in decision.standings
+        if line.verdict == "stale"
+    )
+
+
+def _read_required(policy: Policy) -> list[RequiredGrader]:
+    return [RequiredGrader(Grader(row["grader"]), row.get("suite")) for row in policy.required]
+
+
+def _read_suites(branch: Branch) -> dict[Grader, frozenset[str]]:
+    frozen: dict[Grader, set[str]] = {}
+    for suite in Suite.objects.frozen().filter(project_id=branch.project_id):
+        frozen.setdefault(Grader(suite.grader), set()).add(suite.digest)
+    return {grader: frozenset(digests) for grader, digests in frozen.items()}
+
+
+def report_facts(report: Report) -> ReportFacts:
+    """A stored report as the gate sees it. Its runner is looked at as it stands now."""
+    return ReportFacts(
+        grader=Grader(report.grader),
+        verdict=Verdict(report.verdict),
+        errored=report.errored,
+        issues=tuple(_issue_facts(issue) for issue in report.issues.all()),
+        receipt=_receipt_facts(report),
+        order=report.order,
+        summary=report.summary,
+    )
+
+
+def _issue_facts(issue: Issue) -> IssueFacts:
+    return IssueFacts(
+        kind=IssueKind(issue.kind),
+        severity=Severity(issue.severity),
+        confidence=Confidence(issue.confidence),
+        source=Grader(issue.source),
+        fingerprint=issue.fingerprint,
+        message=issue.message,
+        locator=issue.locator,
+    )
+
+
+def _receipt_facts(report: Report) -> ReceiptFacts | None:
+    if not report.receipt:
+        return None
+    standing = ReceiptStanding(report.receipt_standing)
+    runner = report.runner
+    if standing == ReceiptStanding.VALID and runner is not None and runner.revoked_at is not None:
+        standing = ReceiptStanding.REVOKED_RUNNER
+    claims = report.receipt_claims
+    return ReceiptFacts(
+        standing=standing,
+        suite_digest=claims.get("suite_digest", ""),
+        inputs_digest=claims.get("inputs_digest", ""),
+        covered_files=frozenset(claims.get("covered_files", ())),
+        result_digest=claims.get("result_digest", ""),
+        runner=runner.name if runner is not None else "",
+    )
+
+
+@transaction.atomic
+def admit_merge(*, winner: Branch, actor: Actor, bypass_reason: str | None = None) -> Admission:
+    """The gate's word as a value for `branches.merges`, stored with the policy's version.
+
+    Call with the winner locked, inside the merge's transaction: the admission is for the head
+    that it has then. A shut gate gives an admission that does not admit; whoever holds
+    `gate:bypass` may go past it with a reason, and both are audited. A reason given at an open
+    gate is not a bypass, and is not kept as one.
+    """
+    winner.refresh_from_db(fields=["head_digest", "head_seq"])
+    gate = read_gate(winner)
+    bypass: str | None = None
+    if bypass_reason is not None and not gate.open:
+        actor.demand(winner.project_id, Right.BYPASS_GATE)
+        bypass = bypass_reason.strip()
+        if not bypass:
+            raise BypassReasonMissing("Say why.", pointer="/bypass_reason")
+    _keep_decision(gate, actor, bypass)
+    return Admission(
+        branch=winner.pk,
+        head_digest=gate.head_digest,
+        verdict=gate.verdict.value,
+        open=gate.open,
+        policy_version=gate.policy_version,
+        reasons=gate.texts,
+        bypass_reason=bypass,
+        reports=tuple(_report_json(report) for report in gate.reports),
+    )
+
+
+def _keep_decision(gate: GateView, actor: Actor, bypass: str | None) -> None:
+    decision = GateDecision.objects.create(
+        project_id=gate.branch.project_id,
+        branch=gate.branch,
+        head_digest=gate.head_digest,
+        policy_version=gate.policy_version,
+        verdict=gate.verdict.value,
+        open=gate.open,
+        reasons=[
+            {"check": reason.check, "grader": reason.grader, "text": reason.text}
+            for reason in gate.reasons
+        ],
+        attributions=gate.as_json()["attributions"],
+        bypass_reason=bypass or "",
+        by_kind=actor.kind,
+        by_id=actor.id,
+        by_name=actor.name,
+    )
+    if bypass:
+        record_act(
+            project_id=gate.branch.project_id,
+            actor=actor,
+            action="gate.bypass",
+            subject=f"branch:{gate.branch.pk}",
+            digest=gate.head_digest,
+            before={"verdict": gate.verdict.value, "reasons": list(gate.texts)},
+            after={"decision": str(decision.pk)},
+            reason=bypass,
+        )
+
+
+def _report_json(report: Report) -> dict[str, Any]:
+    """What a merge and its triplets keep of a report for ever."""
+    return {
+        "report": str(report.pk),
+        "grader": report.grader,
+        "verdict": report.verdict,
+        "errored": report.errored,
+        "model": report.model,
+        "receipt_standing": report.receipt_standing or None,
+        "runner": report.runner.name if report.runner is not None else None,
+        "suite_digest": report.receipt_claims.get("suite_digest") or None,
+        "result_digest": report.result_digest,
+    }

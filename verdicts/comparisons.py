@@ -1,0 +1,315 @@
+"""Comparisons: a pair of heads, a blind order of sides for each reviewer, and one label each."""
+
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from branches.models import Branch
+from verdicts.domain.labels import Choice, pick_sides
+from verdicts.models import Comparison, Label, SideOrder
+from verel_site.access.actors import Actor
+from verel_site.access.rights import Right
+from verel_site.audit.ledger import record_act
+from verel_site.kit import strict_json
+from verel_site.kit.refusals import Forbidden, NotFound, Refusal, Unprocessable
+
+MAX_STRENGTH: Final = 5
+MAX_TEXT: Final = 200_000
+MAX_SCORES: Final = 100
+
+
+class PairRefused(Unprocessable):
+    code = "pair_refused"
+    title = "These two cannot be compared"
+
+
+class HeadMoved(Refusal):
+    code = "head_moved"
+    title = "A side has moved on since you looked"
+
+
+class SidesNotDrawn(Refusal):
+    code = "sides_not_drawn"
+    title = "Look at the comparison first"
+
+
+class AlreadyLabelled(Refusal):
+    code = "already_labelled"
+    title = "You have labelled this comparison"
+
+
+class BadLabel(Unprocessable):
+    code = "bad_label"
+    title = "The label is not well-formed"
+
+
+class LabelWithdrawn(Refusal):
+    code = "label_withdrawn"
+    title = "The label was withdrawn already"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A branch and the head of it that is compared."""
+
+    branch: Branch
+    head_digest: bytes
+    head_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What one reviewer sees on the left and on the right."""
+
+    left: Side
+    right: Side
+
+
+def _reviewer(actor: Actor, project_id: UUID) -> int:
+    actor.demand(project_id, Right.LABEL)
+    if actor.user_id is None:
+        raise Forbidden("A label needs a person behind it.")
+    return actor.user_id
+
+
+@transaction.atomic
+def open_comparison(*, left: UUID, right: UUID, actor: Actor) -> Comparison:
+    """The comparison of two branches' present heads; the one that there is, if there is one.
+
+    Which is given as left means nothing: sides are drawn for each reviewer.
+    """
+    found = {row.pk: row for row in Branch.objects.visible_to(actor).filter(pk__in={left, right})}
+    for branch_id in (left, right):
+        if branch_id not in found:
+            raise NotFound(f"There is no branch {branch_id} that you may see.")
+    first, second = (
+        sorted(found.values(), key=lambda row: row.pk.bytes)
+        if left != right
+        else (
+            found[left],
+            found[left],
+        )
+    )
+    actor.demand(first.project_id, Right.LABEL)
+    if first.pk == second.pk or first.run_id != second.run_id:
+        raise PairRefused("Compare two branches of one run.", pointer="/right")
+    if bytes(first.head_digest) == bytes(second.head_digest):
+        raise PairRefused("The two heads have the same content.", pointer="/right")
+    comparison, made = Comparison.objects.get_or_create(
+        first=first,
+        second=second,
+        first_digest=bytes(first.head_digest),
+        second_digest=bytes(second.head_digest),
+        defaults={
+            "project_id": first.project_id,
+            "run_id": first.run_id,
+            "first_seq": first.head_seq,
+            "second_seq": second.head_seq,
+            "created_by": actor.name,
+        },
+    )
+    if made:
+        record_act(
+            project_id=comparison.project_id,
+            actor=actor,
+            action="comparison.open",
+            subject=f"comparison:{comparison.pk}",
+            after=_heads_json(comparison),
+        )
+    return comparison
+
+
+def _heads_json(comparison: Comparison) -> dict[str, str]:
+    return {
+        str(comparison.first_id): bytes(comparison.first_digest).hex(),
+        str(comparison.second_id): bytes(comparison.second_digest).hex(),
+    }
+
+
+def _sides(comparison: Comparison, *, swapped: bool) -> Sides:
+    first = Side(comparison.first, bytes(comparison.first_digest), comparison.first_seq)
+    second = Side(comparison.second, bytes(comparison.second_digest), comparison.second_seq)
+    return Sides(second, first) if swapped else Sides(first, second)
+
+
+@transaction.atomic
+def draw_sides(*, comparison_id: UUID, reviewer: Actor) -> Sides:
+    """The reviewer's own order of sides: drawn at random the first time, and kept."""
+    comparison = _find(comparison_id, reviewer)
+    user_id = _reviewer(reviewer, comparison.project_id)
+    order, _ = SideOrder.objects.get_or_create(
+        comparison=comparison,
+        reviewer_id=user_id,
+        defaults={"swapped": bool(secrets.randbits(1))},
+    )
+    return _sides(comparison, swapped=order.swapped)
+
+
+def _find(comparison_id: UUID, actor: Actor) -> Comparison:
+    visible = Comparison.objects.visible_to(actor).select_related("first", "second")
+    comparison = visible.filter(pk=comparison_id).first()
+    if comparison is None:
+        raise NotFound(f"There is no comparison {comparison_id} that you may see.")
+    return comparison
+
+
+@transaction.atomic
+def label_comparison(
+    *,
+    comparison_id: UUID,
+    actor: Actor,
+    choice: str,
+    strength: int | None = None,
+    scores: Mapping[str, Any] | None = None,
+    rationale: str = "",
+    corrected: str = "",
+    seen_heads: Mapping[str, str] | None = None,
+) -> Label:
+    """One reviewer's judgement, `choice` naming the side as this reviewer saw it.
+
+    `strength` is from 1 to 5; `scores` maps a rubric's names to numbers; `seen_heads` may give the
+    digests (hex) that the reviewer looked at, as `{"left": …, "right": …}`. Refused: HeadMoved
+    when a branch has grown, AlreadyLabelled for the second label that stands, SidesNotDrawn when
+    the reviewer never saw the pair, BadLabel with a pointer.
+    """
+    comparison = _find(comparison_id, actor)
+    user_id = _reviewer(actor, comparison.project_id)
+    picked = _read_choice(choice)
+    fields = _read_fields(strength, scores, rationale, corrected)
+    drawn = SideOrder.objects.filter(comparison=comparison, reviewer_id=user_id).first()
+    if drawn is None:
+        raise SidesNotDrawn("Open it, and choose between the sides that it shows you.")
+    sides = _sides(comparison, swapped=drawn.swapped)
+    _check_heads(sides, seen_heads)
+    won = pick_sides(picked, left=sides.left.branch, right=sides.right.branch)
+    try:
+        with transaction.atomic():
+            label = Label.objects.create(
+                project_id=comparison.project_id,
+                comparison=comparison,
+                reviewer_id=user_id,
+                choice=picked.value,
+                chosen=won[0] if won else None,
+                rejected=won[1] if won else None,
+                **fields,
+            )
+    except IntegrityError as error:
+        raise AlreadyLabelled("Withdraw your label before you give another.") from error
+    record_act(
+        project_id=comparison.project_id,
+        actor=actor,
+        action="comparison.label",
+        subject=f"comparison:{comparison.pk}",
+        after={
+            "label": str(label.pk),
+            "choice": picked.value,
+            "chosen": str(won[0].pk) if won else None,
+            "heads": _heads_json(comparison),
+        },
+        reason=rationale,
+    )
+    return label
+
+
+def _read_choice(choice: str) -> Choice:
+    for known in Choice:
+        if known.value == choice:
+            return known
+    raise BadLabel(f"choice is one of {', '.join(Choice)}.", pointer="/choice")
+
+
+def _read_fields(
+    strength: object, scores: object, rationale: object, corrected: object
+) -> dict[str, Any]:
+    for name, text in (("rationale", rationale), ("corrected", corrected)):
+        if not isinstance(text, str) or len(text) > MAX_TEXT:
+            raise BadLabel(f"{name} is text of at most {MAX_TEXT} characters.", pointer=f"/{name}")
+        strict_json.check(text, at=f"/{name}")
+    if strength is not None and (
+        not isinstance(strength, int)
+        or isinstance(strength, bool)
+        or not 1 <= strength <= MAX_STRENGTH
+    ):
+        raise BadLabel(f"strength is from 1 to {MAX_STRENGTH}.", pointer="/strength")
+    return {
+        "strength": strength,
+        "scores": _read_scores(scores),
+        "rationale": rationale,
+        "corrected": corrected,
+    }
+
+
+def _read_scores(scores: object) -> dict[str, float]:
+    if scores is None:
+        return {}
+    if not isinstance(scores, Mapping) or len(scores) > MAX_SCORES:
+        raise BadLabel("scores maps names to numbers.", pointer="/scores")
+    for name, score in scores.items():
+        strict_json.check(name, at="/scores")
+        if (
+            isinstance(score, bool)
+            or not isinstance(score, int | float)
+            or not math.isfinite(score)
+        ):
+            pointer = f"/scores/{strict_json.escape_pointer(str(name))}"
+            raise BadLabel("A score is a number.", pointer=pointer)
+    return dict(scores)
+
+
+def _check_heads(sides: Sides, seen_heads: Mapping[str, str] | None) -> None:
+    """Both branches still end with what is compared, and that is what the reviewer saw."""
+    shown = {"left": sides.left, "right": sides.right}
+    # The rows are locked, so that a side cannot grow between this look and the label.
+    locked = Branch.objects.select_for_update(of=("self",)).in_bulk(
+        sorted((side.branch.pk for side in shown.values()), key=str)
+    )
+    seen = seen_heads or {}
+    moved = []
+    for name, side in shown.items():
+        now = locked[side.branch.pk]
+        expected = side.head_digest.hex()
+        if bytes(now.head_digest) != side.head_digest or seen.get(name, expected) != expected:
+            moved.append(
+                {
+                    "side": name,
+                    "seen_head": seen.get(name, expected),
+                    "head": bytes(now.head_digest).hex(),
+                    "new_events": now.head_seq - side.head_seq,
+                }
+            )
+    if moved:
+        what = " and ".join(f"{row['side']} has {row['new_events']} new events" for row in moved)
+        raise HeadMoved(f"Look again: {what}.", moved=moved)
+
+
+@transaction.atomic
+def withdraw_label(*, label_id: UUID, actor: Actor, reason: str = "") -> Label:
+    """Takes a label back: the reviewer's own, or anyone's by an admin with a reason. It stays in
+    the table, and the reviewer may label again."""
+    label = Label.objects.visible_to(actor).filter(pk=label_id).first()
+    if label is None:
+        raise NotFound(f"There is no label {label_id} that you may see.")
+    actor.demand(label.project_id, Right.LABEL)
+    if label.reviewer_id != actor.user_id:
+        actor.demand(label.project_id, Right.ADMINISTER)
+        if not reason.strip():
+            raise BadLabel("Say why you withdraw another person's label.", pointer="/reason")
+    standing = Label.objects.standing().filter(pk=label_id)
+    if standing.update(withdrawn_at=timezone.now(), withdrawn_reason=reason) != 1:
+        raise LabelWithdrawn("There is nothing left to withdraw.")
+    label.refresh_from_db()
+    record_act(
+        project_id=label.project_id,
+        actor=actor,
+        action="comparison.withdraw",
+        subject=f"comparison:{label.comparison_id}",
+        before={"label": str(label.pk), "choice": label.choice},
+        reason=reason,
+    )
+    return label

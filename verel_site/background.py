@@ -1,0 +1,55 @@
+"""The background worker: jobs that repeat in threads of their own until they are stopped.
+
+Every job is safe to run twice and in several processes at once: the rows decide who does what.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db import close_old_connections
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """`step` does one piece of work and says whether there may be more right away."""
+
+    name: str
+    step: Callable[[], bool]
+    pause_seconds: float
+
+
+class Background:
+    def __init__(self, jobs: list[Job]) -> None:
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(job,), name=job.name, daemon=True)
+            for job in jobs
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Returns when every job has come to its end, or after STOP_SECONDS."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
+
+    def _repeat(self, job: Job) -> None:
+        while not self._stop.is_set():
+            close_old_connections()
+            try:
+                more = job.step()
+            except Exception:
+                logger.exception("the background job %s failed; it will be tried again", job.name)
+                more = False
+            if not more:
+                self._stop.wait(job.pause_seconds)
+        close_old_connections()

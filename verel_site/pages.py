@@ -1,0 +1,59 @@
+"""The doors of the house: home, one-time sign-in, health."""
+
+from django.conf import settings
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.db import OperationalError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.cache import never_cache
+
+from verel_site.access.links import use_link
+from verel_site.access.models import Project
+from verel_site.access.projects import request_actor
+
+
+@login_required
+def home(request: HttpRequest) -> HttpResponse:
+    project = (
+        Project.objects.filter(pk__in=request_actor(request).projects).order_by("name").first()
+    )
+    if project is None:
+        return render(request, "errors/no_project.html", status=200)
+    return redirect("run-list", slug=project.slug)
+
+
+@method_decorator(never_cache, name="dispatch")
+class SignIn(View):
+    """A one-time link, printed in the terminal of whoever started the server."""
+
+    def get(self, request: HttpRequest, token: str) -> HttpResponse:
+        if request.user.is_authenticated:
+            return redirect("home")
+        user = use_link(token=token)
+        if user is None:
+            return redirect("login")
+        login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
+        return redirect("home")
+
+
+def healthz(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"status": "alive"})
+
+
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Each dependency, and what is degraded. 503 only where nothing can be served."""
+    checks = {"database": _database_answers()}
+    body = {"status": "ready" if all(checks.values()) else "degraded", "checks": checks}
+    return JsonResponse(body, status=200 if checks["database"] else 503)
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except OperationalError:
+        return False
+    return True

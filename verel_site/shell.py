@@ -1,0 +1,186 @@
+"""What stands around every page: projects, navigation, keys, and the last merge's undo."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from branches.models import Approval, Merge
+from verel_site.access.actors import Actor
+from verel_site.access.models import Project
+from verel_site.access.projects import request_actor
+from verel_site.access.rights import Right
+
+KEYS = [
+    {
+        "name": "Everywhere",
+        "keys": [
+            ("Ctrl+K", "Search the project's runs"),
+            ("?", "This list"),
+            ("z", "Undo the last merge"),
+            ("g r", "Go to runs"),
+            ("g o", "Go to the overview"),
+            ("Esc", "Close, or leave a field"),
+        ],
+    },
+    {
+        "name": "Rows",
+        "keys": [
+            ("j", "Next row"),
+            ("k", "Previous row"),
+            ("l", "Unfold"),
+            ("h", "Fold"),
+            ("G", "Newest"),
+            ("e", "Next error"),
+            ("/", "Search in this run"),
+        ],
+    },
+    {
+        "name": "Branches",
+        "keys": [
+            ("[", "Previous fork"),
+            ("]", "Next fork"),
+            ("f", "Fork here"),
+            ("c", "Compare siblings"),
+            ("y", "Copy link to event"),
+        ],
+    },
+    {
+        "name": "Fork",
+        "keys": [("Ctrl+Enter", "Fork and continue"), ("Esc", "Close the drawer")],
+    },
+    {
+        "name": "Compare",
+        "keys": [
+            ("a", "A is better"),
+            ("b", "B is better"),
+            ("e", "Equal"),
+            ("x", "Both bad"),
+            ("1 – 4", "Rubric"),
+            ("Ctrl+Enter", "Submit, then approve the merge"),
+        ],
+    },
+    {
+        "name": "Approval",
+        "keys": [("a", "Accept"), ("e", "Edit"), ("r", "Respond"), ("d", "Ignore")],
+    },
+]
+
+
+@dataclass(frozen=True)
+class NavEntry:
+    key: str
+    name: str
+    href: str
+    letter: str
+    count: int = 0
+
+
+class Shell:
+    """Read lazily: a page without a signed-in person asks the database nothing."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+
+    @cached_property
+    def actor(self) -> Actor:
+        return request_actor(self.request)
+
+    @property
+    def user_name(self) -> str:
+        return self.actor.name
+
+    @property
+    def initials(self) -> str:
+        words = self.actor.name.replace(".", " ").replace("_", " ").split()
+        return "".join(word[0] for word in words[:2]).upper() or "?"
+
+    @cached_property
+    def _projects(self) -> list[Project]:
+        return list(Project.objects.filter(pk__in=self.actor.projects).order_by("name"))
+
+    @property
+    def projects(self) -> list[dict[str, str]]:
+        return [
+            {"slug": p.slug, "name": p.name, "url": reverse("run-list", args=[p.slug])}
+            for p in self._projects
+        ]
+
+    @cached_property
+    def project(self) -> Project | None:
+        """The project of the page: named by the view, by the address, or the last one seen."""
+        named = getattr(self.request, "verel_project", None)
+        if isinstance(named, Project):
+            return named
+        match = self.request.resolver_match
+        slug = match.kwargs.get("slug") if match else None
+        return next((p for p in self._projects if p.slug == slug), None) or next(
+            iter(self._projects), None
+        )
+
+    @property
+    def search_url(self) -> str:
+        return reverse("run-list", args=[self.project.slug]) if self.project else ""
+
+    @property
+    def nav(self) -> list[NavEntry]:
+        if self.project is None:
+            return []
+        slug = self.project.slug
+        runs = reverse("run-list", args=[slug])
+        entries = [
+            NavEntry("runs", "Runs", runs, "r"),
+            NavEntry("overview", "Overview", reverse("overview", args=[slug]), "o"),
+        ]
+        waiting = self._waiting
+        if waiting:
+            entries.insert(1, NavEntry("waits", "Waiting", f"{runs}?waits=1", "w", waiting))
+        if self.actor.may(self.project.pk, Right.IMPORT):
+            entries.append(NavEntry("import", "Import", reverse("import", args=[slug]), "i"))
+        return entries
+
+    @cached_property
+    def _waiting(self) -> int:
+        assert self.project is not None
+        return Approval.objects.filter(project=self.project, answered_at=None).count()
+
+    @property
+    def keys(self) -> list[dict[str, Any]]:
+        return KEYS
+
+    @cached_property
+    def undo(self) -> dict[str, Any] | None:
+        """This person's merge of the last seconds, while nothing of it has left."""
+        now = timezone.now()
+        merge = (
+            Merge.objects.filter(
+                project_id__in=self.actor.projects,
+                by_kind="person",
+                by_id=self.actor.id,
+                undo_until__gt=now,
+                reverted_at=None,
+            )
+            .select_related("winner")
+            .order_by("-created_at")
+            .first()
+        )
+        if merge is None:
+            return None
+        return {
+            "text": f"Merged {merge.winner.label}",
+            "url": reverse("merge-revert", args=[merge.pk]),
+            "until": merge.undo_until,
+            "seconds": max(0, round((merge.undo_until - now).total_seconds())),
+        }
+
+    @property
+    def login_next(self) -> str:
+        return quote(self.request.get_full_path())
+
+
+def shell(request: HttpRequest) -> dict[str, Shell]:
+    return {"shell": Shell(request)}
