@@ -119,12 +119,12 @@ class Pulse:
                     news.set()
 
 
-@database_sync_to_async
+@database_sync_to_async  # type: ignore[untyped-decorator]
 def _last_directive(project: UUID) -> int:
     return Directive.objects.filter(project_id=project).aggregate(at=Max("id"))["at"] or 0
 
 
-@database_sync_to_async
+@database_sync_to_async  # type: ignore[untyped-decorator]
 def _read_heads(seen: dict[UUID, int]) -> list[tuple[UUID, Announcement]]:
     rows = Branch.objects.filter(run_id__in=seen, head_position__gt=min(seen.values(), default=0))
     values = rows.order_by("head_position").values_list("run_id", "pk", "head_seq", "head_position")
@@ -135,7 +135,7 @@ def _read_heads(seen: dict[UUID, int]) -> list[tuple[UUID, Announcement]]:
     ]
 
 
-@database_sync_to_async
+@database_sync_to_async  # type: ignore[untyped-decorator]
 def _read_directives(projects: list[UUID]) -> dict[UUID, int]:
     rows = Directive.objects.filter(project_id__in=projects).values("project_id")
     return {row["project_id"]: row["at"] for row in rows.annotate(at=Max("id"))}

@@ -9,7 +9,7 @@ from django.db.models import Count, Sum
 from verel_site.access.actors import Actor
 
 if TYPE_CHECKING:
-    from branches.models import Branch, Event
+    from branches.models import Branch, Event, Run  # noqa: F401 -- a base class names it
 
 # The ancestors of a branch, root last, each cut at its child's fork point. `upto` counts events of
 # the branch's own suffix. One statement, whatever the depth: a thousand nested forks do not recurse
@@ -46,7 +46,7 @@ class BranchQuerySet(_Visible["Branch"]):
 class EventQuerySet(_Visible["Event"]):
     def of_lineage(
         self, branch: "Branch", *, upto: int, after_step: int = 0
-    ) -> "models.RawQuerySet[Event]":
+    ) -> "models.query.RawQuerySet[Event]":
         """The lineage's events in order, those of step > `after_step` only."""
         sql = (
             LINEAGE
@@ -61,7 +61,7 @@ WHERE l.base + e.seq > %s ORDER BY l.height DESC, e.seq
 def _as_stored(model: models.Model, value: UUID) -> Any:
     from django.db import connection
 
-    return model._meta.pk.get_db_prep_value(value, connection)  # type: ignore[union-attr]
+    return model._meta.pk.get_db_prep_value(value, connection)
 
 
 def read_segments(branch: "Branch", *, upto: int) -> list[tuple[UUID, int, int]]:

@@ -56,7 +56,9 @@ class ClaimList(Endpoint):
         if lease is None:
             return Response(status=204)
         branch = read_branch(actor=self.actor, branch_id=lease.branch)
-        return Response({**lease_json(lease), "context": rehydrate(branch, format=format).as_json()})
+        return Response(
+            {**lease_json(lease), "context": rehydrate(branch, format=format).as_json()}
+        )
 
 
 class BranchLease(Endpoint):

@@ -39,7 +39,9 @@ class ApprovalList(Endpoint):
             limit=read_page({"limit": query.get("limit", "")})[1],
         )
         results = [approval_json(row) for row in page.rows]
-        return Response({"results": results, "next": age_cursor(page.rows[-1]) if page.more else None})
+        return Response(
+            {"results": results, "next": age_cursor(page.rows[-1]) if page.more else None}
+        )
 
 
 class ApprovalAnswer(Endpoint):

@@ -75,5 +75,7 @@ class BranchEvents(Endpoint):
 
 
 def _with_conditions(body: Any, query: Mapping[str, str]) -> Any:
-    told = {name: read_int(query, name, 0, low=0, high=2**62) for name in CONDITIONS if name in query}
+    told = {
+        name: read_int(query, name, 0, low=0, high=2**62) for name in CONDITIONS if name in query
+    }
     return {**told, **body} if isinstance(body, Mapping) and told else body

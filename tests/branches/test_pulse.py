@@ -33,9 +33,7 @@ async def test_a_commit_is_announced_with_the_branch_and_its_head() -> None:
 
 async def test_a_long_poll_wakes_when_a_directive_is_posted() -> None:
     _, trunk = await sync_to_async(make_run)()
-    waiting = asyncio.ensure_future(
-        Pulse().wait_for_directive(trunk.project_id, 0, WAIT_SECONDS)
-    )
+    waiting = asyncio.ensure_future(Pulse().wait_for_directive(trunk.project_id, 0, WAIT_SECONDS))
     await asyncio.sleep(0)
     await sync_to_async(make_fork)(trunk, 1)
     assert await waiting is True

@@ -24,15 +24,14 @@ MARKDOWN_CHARACTERS: Final = 20_000
 # paragraph separators, invisible operators, variation selectors (a lone one after a visible
 # character only picks a glyph, and is left alone), surrogates, private use, tags, noncharacters.
 _HIDDEN: Final = (
-    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\ufffe"
-    "\uffff\ud800-\udfff\ue000-\uf8ff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U000e0fff\U000f0000-\U0010ffff"
+    r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\ufffe"
+    r"\uffff\ud800-\udfff\ue000-\uf8ff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    r"\U000e0000-\U000e0fff\U000f0000-\U0010ffff"
 )
-_TAGS: Final = re.compile("[\U000e0001\U000e0020-\U000e007f]+")
-_RUNS: Final = re.compile(
-    f"[\U000e0001\U000e0020-\U000e007f]+|([{_HIDDEN}])\\1*|\r+(?!\n)|(?<=[\ufe00-\ufe0f])[\ufe0e\ufe0f]+"
-)
+_TAG: Final = r"[\U000e0001\U000e0020-\U000e007f]+"
+_TAGS: Final = re.compile(_TAG)
+_RUNS: Final = re.compile(rf"{_TAG}|([{_HIDDEN}])\1*|\r+(?!\n)|(?<=[\ufe00-\ufe0f])[\ufe0e\ufe0f]+")
 _NAMES: Final = {
     "\x00": "NUL",
     "\x07": "BEL",

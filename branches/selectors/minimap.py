@@ -1,0 +1,119 @@
+"""The whole run in one narrow picture, and how many events of each kind it has.
+
+One aggregate over (position bucket, type): payloads are not read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from django.db.models import Count, F, Max, Min
+
+from branches.domain.telling import KINDS, OTHER, kind_of
+from branches.models import Event, Run
+from branches.selectors.run_lines import Lines
+
+BUCKETS: Final = 160
+HEIGHT: Final = 720
+WIDTH: Final = 44
+_TOP: Final = 4
+_LEFT: Final = 6
+_BROADEST: Final = 26
+_NARROWEST: Final = 7
+# What is drawn where several kinds share a bucket: the rarest and the most telling first.
+_RANK: Final = ("errors", "overrides", "approvals", "messages", "calls", "results", "thoughts")
+_CSS: Final[Mapping[str, str]] = {
+    "errors": "bad",
+    "overrides": "override",
+    "approvals": "override",
+    "messages": "message",
+    "calls": "call",
+    "results": "result",
+    "thoughts": "thought",
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    css: str
+    y: str
+    width: str
+    height: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A fork; `hue` is its lane's."""
+
+    hue: int
+    y: str
+
+
+@dataclass(frozen=True)
+class Minimap:
+    """`first` and `last` are the positions of its upper and lower end."""
+
+    bars: tuple[Bar, ...]
+    ticks: tuple[Tick, ...]
+    first: int
+    last: int
+    label: str
+    counts: Mapping[str, int]
+    top: int = _TOP
+    height: int = HEIGHT
+    width: int = WIDTH
+
+
+def read_minimap(run: Run, lines: Lines) -> Minimap:
+    """Two queries; the second looks at each of the run's events, at its position and type only."""
+    events = Event.objects.filter(run=run)
+    ends = events.aggregate(first=Min("position"), last=Max("position"))
+    first, last = ends["first"] or 0, ends["last"] or 0
+    span = last - first + 1
+    rows = events.values_list((F("position") - first) * BUCKETS / span, "type")
+    counted = rows.annotate(n=Count("pk")).order_by()
+    buckets: list[dict[str, int]] = [{} for _ in range(BUCKETS)]
+    counts = dict.fromkeys((*KINDS, OTHER), 0)
+    for bucket, event_type, number in counted:
+        kind = kind_of(event_type)
+        counts[kind] += number
+        place = buckets[min(int(bucket), BUCKETS - 1)]
+        place[kind] = place.get(kind, 0) + number
+    fullest = max((sum(place.values()) for place in buckets), default=1) or 1
+    pitch = (HEIGHT - 2 * _TOP) / BUCKETS
+    bars = tuple(
+        _bar(place, fullest, _TOP + index * pitch, pitch)
+        for index, place in enumerate(buckets)
+        if place
+    )
+    return Minimap(
+        bars=bars,
+        ticks=_ticks(lines, first, span),
+        first=first,
+        last=last,
+        label=(
+            f"Whole run: {sum(counts.values()):,} events, {len(lines.branches) - 1:,} forks, "
+            f"{counts['errors']:,} errors"
+        ),
+        counts=counts,
+    )
+
+
+def _bar(place: Mapping[str, int], fullest: int, y: float, pitch: float) -> Bar:
+    kind = next((kind for kind in _RANK if kind in place), OTHER)
+    share = sum(place.values()) / fullest
+    broad = _NARROWEST + (_BROADEST - _NARROWEST) * share
+    width = _BROADEST - 4 if kind in {"errors", "overrides", "approvals"} else broad
+    return Bar(_CSS.get(kind, "result"), f"{y:.1f}", f"{width:.1f}", f"{pitch * 0.68:.2f}")
+
+
+def _ticks(lines: Lines, first: int, span: int) -> tuple[Tick, ...]:
+    inner = HEIGHT - 2 * _TOP
+    return tuple(
+        Tick(
+            hue=(lines.lanes[key] - 1) % 5 + 1,
+            y=f"{_TOP + (lines.fork_positions[key] - first) / span * inner:.1f}",
+        )
+        for key, branch in lines.branches.items()
+        if branch.parent_id
+    )

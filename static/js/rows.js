@@ -1,0 +1,98 @@
+// Roving selection in a long list, without one htmx attribute per row.
+//
+//   <div data-rows data-detail-target="#event-detail">
+//     <div data-row data-detail="/…/" [data-bad] [data-forks] [aria-expanded]>… <a data-row-link href="/…/">
+//
+// j k and the arrows move, e finds the next error, [ and ] the forks, h and l fold, Enter follows
+// the row's link. Choosing a row loads its detail and puts its link into the address bar.
+const SETTLE_MS = 90;
+let waiting;
+let loading;
+
+const lists = () => document.querySelectorAll("[data-rows]");
+const current = () => document.activeElement?.closest("[data-rows]") ?? lists()[0];
+const rowsOf = (list) => [...list.querySelectorAll("[data-row]")];
+const chosen = (row) => row.getAttribute("aria-selected") === "true" || row.getAttribute("aria-current") === "true";
+const linkOf = (row) => row.querySelector("a[data-row-link]");
+
+function load(list, row) {
+  const target = list.dataset.detailTarget;
+  if (!target || !row.dataset.detail || !document.querySelector(target)) return;
+  clearTimeout(waiting);
+  waiting = setTimeout(() => {
+    if (loading) window.htmx.trigger(loading, "htmx:abort");
+    loading = row;
+    window.htmx.ajax("GET", row.dataset.detail, { source: row, target, swap: "outerHTML" });
+    const link = linkOf(row);
+    if (link) history.replaceState(history.state, "", link.href);
+  }, SETTLE_MS);
+}
+
+function choose(list, row) {
+  if (!row) return;
+  for (const other of rowsOf(list)) {
+    if (other.hasAttribute("aria-current")) other.removeAttribute("aria-current");
+    else other.setAttribute("aria-selected", String(other === row));
+    other.tabIndex = other === row ? 0 : -1;
+  }
+  if (row.getAttribute("role") !== "treeitem" && row.getAttribute("role") !== "option") {
+    row.removeAttribute("aria-selected");
+    row.setAttribute("aria-current", "true");
+  }
+  row.scrollIntoView({ block: "nearest" });
+  row.focus({ preventScroll: true });
+  load(list, row);
+}
+
+function seek(list, step, wanted) {
+  const rows = rowsOf(list);
+  const at = rows.findIndex(chosen);
+  for (let i = at + step; i >= 0 && i < rows.length; i += step) {
+    if (wanted(rows[i])) return choose(list, rows[i]);
+  }
+}
+
+function fold(row, open) {
+  if (row?.getAttribute("aria-expanded") === String(!open)) row.querySelector("[data-fold]")?.click();
+}
+
+const any = () => true;
+const moves = {
+  j: (list) => seek(list, 1, any),
+  ArrowDown: (list) => seek(list, 1, any),
+  k: (list) => seek(list, -1, any),
+  ArrowUp: (list) => seek(list, -1, any),
+  e: (list) => seek(list, 1, (row) => row.hasAttribute("data-bad")),
+  "]": (list) => seek(list, 1, (row) => row.hasAttribute("data-forks")),
+  "[": (list) => seek(list, -1, (row) => row.hasAttribute("data-forks")),
+  G: (list) => choose(list, rowsOf(list).at(-1)),
+  l: (list) => fold(rowsOf(list).find(chosen), true),
+  h: (list) => fold(rowsOf(list).find(chosen), false),
+  Enter: (list) => {
+    const row = rowsOf(list).find(chosen);
+    if (row) linkOf(row)?.click();
+  },
+};
+const HELD = new Set(["j", "k", "ArrowDown", "ArrowUp"]);
+
+document.addEventListener("verel:key", (event) => {
+  const { key, repeat } = event.detail;
+  const list = current();
+  if (!list || !Object.hasOwn(moves, key) || (repeat && !HELD.has(key))) return;
+  if (key.startsWith("Arrow") && !document.activeElement?.closest("[data-row]")) return;
+  if (key === "Enter" && document.activeElement?.closest("a, button, summary")) return;
+  event.preventDefault();
+  moves[key](list);
+});
+
+document.addEventListener("click", (event) => {
+  const row = event.target.closest("[data-row]");
+  const list = row?.closest("[data-rows]");
+  if (!list || event.target.closest("[data-fold], button, input, label")) return;
+  const link = event.target.closest("a");
+  if (link && !link.matches("[data-row-link]")) return;
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  if (link && !(list.dataset.detailTarget && row.dataset.detail)) return;
+  if (link && event.isTrusted) event.preventDefault();
+  if (event.isTrusted) choose(list, row);
+});
