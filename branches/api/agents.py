@@ -1,7 +1,6 @@
 """The agent's side: claim a fork, keep or give back its lease, hear directives."""
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -136,7 +135,7 @@ class DirectiveList(Endpoint):
         return answer
 
     @classmethod
-    def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:
+    def as_view(cls, **initkwargs: Any) -> Any:
         """An async view round the ordinary one: it waits in the event loop, holding no database
         connection, and reads again as any request does, so a key that was revoked meanwhile gets
         its 401."""

@@ -54,6 +54,12 @@ class View:
         pairs += [("view", "json")] if self.json else []
         return urlencode(pairs)
 
+    @property
+    def suffix(self) -> str:
+        """The query string that keeps the lanes, the kinds and the search, but no place."""
+        query = replace(self, event=None, after=None, before=None).query()
+        return f"?{query}" if query else ""
+
     def href(self, **changes: Any) -> str:
         """The run page's address of this view, changed as named."""
         return self._at("run", changes)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Never, cast
+from typing import Any
 
 from django.db import IntegrityError
 from django.http import HttpRequest
@@ -66,13 +66,6 @@ class NoSuchAddress(Endpoint):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        self._refuse()
-
-    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Never:
-        self._refuse()
-
-    @staticmethod
-    def _refuse() -> Never:
         raise NotFound("There is no such address; /api/docs/ lists those that exist.")
 
 
@@ -93,7 +86,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     parameter = serializers.CharField(required=False, help_text="the query parameter at fault")
 
 
-class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "verel_site.access.api.KeyAuthentication"
     name = "apiKey"
 
@@ -107,7 +100,7 @@ WRITING_PROBLEMS = (*READING_PROBLEMS, 409, 413, 415, 422)
 
 def documented[F: Callable[..., Any]](
     *,
-    answers: Mapping[int, Any],
+    answers: Mapping[Any, Any],
     body: Any = None,
     parameters: Iterable[Any] = (),
     creates: bool = False,
@@ -121,9 +114,10 @@ def documented[F: Callable[..., Any]](
     responses: dict[Any, Any] = dict(answers)
     responses |= {(status, PROBLEM_TYPE): ProblemSerializer for status in problems}
     listed = [*parameters, *([_IDEMPOTENCY] if creates else [])]
-    return cast(
-        "Callable[[F], F]", extend_schema(request=body, responses=responses, parameters=listed)
+    described: Callable[[F], F] = extend_schema(
+        request=body, responses=responses, parameters=listed
     )
+    return described
 
 
 def query_parameter(name: str, about: str, *, type: Any = OpenApiTypes.STR, **more: Any) -> Any:

@@ -29,8 +29,9 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         response.status_code = response.data["status"] = status.HTTP_401_UNAUTHORIZED
         response["WWW-Authenticate"] = 'Bearer realm="verel"'
-    if isinstance(error, exceptions.Throttled) and error.wait is not None:
-        response["Retry-After"] = str(math.ceil(error.wait))
+    wait = getattr(error, "wait", None)
+    if isinstance(error, exceptions.Throttled) and wait is not None:
+        response["Retry-After"] = str(math.ceil(wait))
     return response
 
 

@@ -78,6 +78,6 @@ def make_kit_page() -> KitPage:
 
 def show_kit(request: HttpRequest) -> HttpResponse:
     """The sheet, for developers: in debug mode, or for site staff."""
-    if not (settings.DEBUG or getattr(request, "user", None) and request.user.is_staff):
+    if not (settings.DEBUG or (getattr(request, "user", None) and request.user.is_staff)):
         raise Http404
     return render_page(request, "kit.html", make_kit_page())

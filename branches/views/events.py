@@ -1,0 +1,45 @@
+"""One event: its detail, and its payload as a file."""
+
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_GET
+
+from branches.selectors.events import read_event
+from branches.selectors.run_page import read_detail
+from branches.selectors.run_view import read_view
+from branches.storage.codec import open_payload
+from verel_site.access.projects import request_actor
+from verel_site.kit.htmx import VARY
+
+
+@require_GET
+@login_required
+def event(request: HttpRequest, event: UUID) -> HttpResponse:
+    """The detail as a fragment; for a browser without htmx, the run's page at that event."""
+    actor = request_actor(request)
+    row = read_event(actor=actor, event_id=event)
+    view = read_view(row.run_id, request.GET)
+    if request.headers.get("HX-Request") != "true":
+        return redirect(view.href(event=event, after=None, before=None))
+    detail = read_detail(
+        actor=actor, event=row, view=view, shows_all=request.GET.get("all") == "1"
+    )
+    response = render(request, "branches/_event_detail.html", {"detail": detail})
+    patch_vary_headers(response, VARY)
+    return response
+
+
+@require_GET
+@login_required
+def event_payload(request: HttpRequest, event: UUID) -> HttpResponse:
+    """The stored payload, byte for byte, as a download that no browser runs or renders."""
+    row = read_event(actor=request_actor(request), event_id=event)
+    response = HttpResponse(open_payload(row.payload), content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="event-{event}.json"'
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response

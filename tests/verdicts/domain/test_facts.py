@@ -1,0 +1,74 @@
+import dataclasses
+import hashlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.verdicts.domain.strategies import issues
+from verdicts.domain.facts import IssueFacts, result_digest
+from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity, Verdict
+
+
+def _packed(*parts: bytes) -> bytes:
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+def test_the_result_digest_is_what_its_docstring_says() -> None:
+    issue = IssueFacts(
+        kind=IssueKind.TEST_FAILURE,
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        source=Grader.TEST,
+        fingerprint="0" * 16,
+        message="ü",
+        locator="a.py",
+    )
+    row = _packed(b"test_failure", b"error", b"high", b"test", b"0" * 16, "ü".encode(), b"a.py")
+    expected = hashlib.sha256(_packed(b"fail", b"false") + _packed(row)).hexdigest()
+    assert result_digest(verdict=Verdict.FAIL, errored=False, issues=[issue]) == expected
+
+
+@given(st.lists(issues(), max_size=5), st.randoms())
+def test_the_order_of_issues_does_not_change_the_result_digest(found, random) -> None:  # type: ignore[no-untyped-def]
+    shuffled = list(found)
+    random.shuffle(shuffled)
+    first = result_digest(verdict=Verdict.FAIL, errored=False, issues=found)
+    assert result_digest(verdict=Verdict.FAIL, errored=False, issues=shuffled) == first
+
+
+@given(issues(), st.sampled_from(["kind", "severity", "message", "locator", "fingerprint"]))
+def test_every_signed_field_of_an_issue_changes_the_result_digest(
+    issue: IssueFacts, name: str
+) -> None:
+    other = {
+        "kind": next(kind for kind in IssueKind if kind != issue.kind),
+        "severity": next(severity for severity in Severity if severity != issue.severity),
+    }.get(name, getattr(issue, name) + "x")
+    changed = dataclasses.replace(issue, **{name: other})
+    first = result_digest(verdict=Verdict.WARN, errored=False, issues=[issue])
+    assert result_digest(verdict=Verdict.WARN, errored=False, issues=[changed]) != first
+
+
+def test_verdict_and_errored_are_signed_too() -> None:
+    digests = {
+        result_digest(verdict=verdict, errored=errored, issues=[])
+        for verdict in Verdict
+        for errored in (False, True)
+    }
+    assert len(digests) == 6
+
+
+def test_text_cannot_move_from_one_field_into_the_next() -> None:
+    base = IssueFacts(
+        kind=IssueKind.OTHER,
+        severity=Severity.INFO,
+        confidence=Confidence.LOW,
+        source=Grader.OTHER,
+        fingerprint="f" * 16,
+        message="ab",
+        locator="c",
+    )
+    moved = dataclasses.replace(base, message="a", locator="bc")
+    assert result_digest(verdict=Verdict.PASS, errored=False, issues=[base]) != result_digest(
+        verdict=Verdict.PASS, errored=False, issues=[moved]
+    )

@@ -1,0 +1,370 @@
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.verdicts.domain.strategies import FILES, HEAD, SUITE, issues, reports
+from verdicts.domain.facts import (
+    Decision,
+    IssueFacts,
+    ReceiptFacts,
+    ReceiptStanding,
+    ReportFacts,
+    RequiredGrader,
+    result_digest,
+)
+from verdicts.domain.gate import clamp, decide_gate, effective_severity
+from verdicts.domain.terms import ADVISORY, Confidence, Grader, IssueKind, Severity, Verdict
+
+RANK = {Verdict.PASS: 0, Verdict.WARN: 1, Verdict.FAIL: 2}
+TEST = RequiredGrader(Grader.TEST)
+
+
+def decide(*given_reports: ReportFacts, **extra: Any) -> Decision:
+    arguments: dict[str, Any] = {
+        "required": (),
+        "frozen_suites": {Grader.TEST: frozenset({SUITE})},
+        "changed_files": frozenset(),
+        "inputs_digest": HEAD,
+    }
+    return decide_gate(reports=given_reports, **(arguments | extra))
+
+
+def make_issue(severity: Severity = Severity.ERROR, **extra: Any) -> IssueFacts:
+    fields: dict[str, Any] = {
+        "kind": IssueKind.TEST_FAILURE,
+        "severity": severity,
+        "confidence": Confidence.HIGH,
+        "source": Grader.TEST,
+        "fingerprint": "a" * 16,
+        "message": "assert 3 == 4",
+        "locator": "test_clamp.py",
+    }
+    return IssueFacts(**(fields | extra))
+
+
+def make_report(
+    grader: Grader = Grader.TEST, *found: IssueFacts, order: int = 1, **extra: Any
+) -> ReportFacts:
+    return ReportFacts(grader, issues=found, order=order, **extra)
+
+
+def proven(report: ReportFacts, **wrong: Any) -> ReportFacts:
+    """The report with a receipt that holds, but for what is named."""
+    fields: dict[str, Any] = {
+        "standing": ReceiptStanding.VALID,
+        "suite_digest": SUITE,
+        "inputs_digest": HEAD,
+        "covered_files": frozenset(FILES),
+        "result_digest": result_digest(
+            verdict=report.verdict, errored=report.errored, issues=report.issues
+        ),
+        "runner": "ci",
+    }
+    return dataclasses.replace(report, receipt=ReceiptFacts(**(fields | wrong)))
+
+
+def checks(decision: Decision) -> list[str]:
+    return [reason.check for reason in decision.reasons]
+
+
+@pytest.mark.parametrize(
+    ("severity", "left"),
+    [
+        (Severity.INFO, Severity.INFO),
+        (Severity.WARNING, Severity.WARNING),
+        (Severity.ERROR, Severity.WARNING),
+        (Severity.CRITICAL, Severity.WARNING),
+    ],
+)
+def test_a_ceiling_of_warning_lets_lower_severities_be(severity: Severity, left: Severity) -> None:
+    assert clamp(severity, Severity.WARNING) == left
+
+
+@pytest.mark.parametrize("grader", sorted(ADVISORY))
+def test_neither_side_of_a_report_makes_a_model_precise(grader: Grader) -> None:
+    worst = make_issue(Severity.CRITICAL)
+    assert effective_severity(worst, grader) == Severity.WARNING
+    borrowed = dataclasses.replace(worst, source=grader)
+    assert effective_severity(borrowed, Grader.TEST) == Severity.WARNING
+
+
+def test_nothing_required_and_nothing_graded_warns() -> None:
+    decision = decide()
+    assert (decision.verdict, decision.graded) == (Verdict.WARN, False)
+    assert checks(decision) == ["nothing_graded"]
+
+
+def test_only_errored_reports_are_nothing_graded() -> None:
+    decision = decide(make_report(errored=True))
+    assert (decision.verdict, decision.graded) == (Verdict.WARN, False)
+    assert decision.standings[0].verdict == "error"
+
+
+def test_a_report_that_claims_to_fail_but_found_nothing_passes() -> None:
+    assert decide(make_report(verdict=Verdict.FAIL)).verdict == Verdict.PASS
+
+
+def test_a_report_that_claims_to_pass_with_an_error_fails() -> None:
+    decision = decide(make_report(Grader.TEST, make_issue(), verdict=Verdict.PASS))
+    assert decision.verdict == Verdict.FAIL
+    assert decision.attributions == {"a" * 16: Grader.TEST}
+    assert "assert 3 == 4" in decision.reasons[0].text
+
+
+@pytest.mark.parametrize("grader", [Grader.PERF, Grader.CONTRACT, Grader.HUMAN, Grader.OTHER])
+def test_graders_that_are_no_models_may_block(grader: Grader) -> None:
+    found = make_issue(source=grader)
+    assert decide(make_report(grader, found)).verdict == Verdict.FAIL
+
+
+def test_a_required_grader_that_is_absent_is_named() -> None:
+    decision = decide(required=[TEST, RequiredGrader(Grader.LINT)])
+    assert decision.verdict == Verdict.FAIL
+    assert [r.grader for r in decision.reasons if r.check == "required"] == ["test", "lint"]
+    assert [line.verdict for line in decision.standings] == ["pending", "pending"]
+
+
+def test_a_required_grader_that_only_errored_fails() -> None:
+    decision = decide(proven(make_report(errored=True)), required=[TEST])
+    assert decision.verdict == Verdict.FAIL
+    assert "did not run" in decision.reasons[0].text
+
+
+def test_a_crash_after_a_run_does_not_undo_the_run() -> None:
+    ran, crashed = proven(make_report(order=1)), make_report(order=2, errored=True)
+    assert decide(ran, crashed, required=[TEST]).verdict == Verdict.PASS
+
+
+def test_what_a_later_crash_found_still_counts() -> None:
+    ran = proven(make_report(order=1))
+    crashed = make_report(Grader.TEST, make_issue(), order=2, errored=True)
+    assert decide(ran, crashed, required=[TEST]).verdict == Verdict.FAIL
+
+
+def test_a_proven_report_passes_and_shows_its_proof() -> None:
+    decision = decide(proven(make_report(summary="214 passed")), required=[TEST])
+    assert decision.verdict == Verdict.PASS
+    line = decision.standings[0]
+    assert (line.verdict, line.why, line.proof) == ("pass", "214 passed", "ci ed25519")
+    assert line.required
+
+
+@pytest.mark.parametrize("standing", [s for s in ReceiptStanding if s != ReceiptStanding.VALID])
+def test_a_receipt_that_does_not_stand_fails(standing: ReceiptStanding) -> None:
+    decision = decide(proven(make_report(), standing=standing), required=[TEST])
+    assert (decision.verdict, checks(decision)) == (Verdict.FAIL, ["receipt"])
+    assert decision.standings[0].verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "check"),
+    [
+        ({"suite_digest": "00" * 32}, "suite"),
+        ({"suite_digest": ""}, "suite"),
+        ({"inputs_digest": "00" * 32}, "inputs"),
+        ({"covered_files": frozenset({"limits.py"})}, "coverage"),
+        ({"result_digest": "00" * 32}, "result"),
+    ],
+)
+def test_each_claim_of_a_receipt_is_compared(wrong: dict[str, Any], check: str) -> None:
+    report = proven(make_report(), **wrong)
+    decision = decide(report, required=[TEST], changed_files=frozenset(FILES))
+    assert (decision.verdict, checks(decision)) == (Verdict.FAIL, [check])
+
+
+def test_every_failing_check_is_told() -> None:
+    report = proven(make_report(), suite_digest="", inputs_digest="", result_digest="")
+    decision = decide(report, required=[TEST, RequiredGrader(Grader.LINT)])
+    assert checks(decision) == ["required", "suite", "inputs", "result"]
+
+
+def test_no_changed_files_are_covered_by_nothing() -> None:
+    report = proven(make_report(), covered_files=frozenset())
+    assert decide(report, required=[TEST]).verdict == Verdict.PASS
+
+
+def test_a_report_changed_after_signing_fails() -> None:
+    signed = proven(make_report(Grader.TEST, make_issue()))
+    emptied = dataclasses.replace(signed, issues=())
+    assert checks(decide(emptied, required=[TEST])) == ["result"]
+
+
+def test_a_missing_receipt_fails_where_one_is_owed() -> None:
+    assert checks(decide(make_report(), required=[TEST])) == ["receipt"]
+    waived = decide(make_report(), required=[TEST], receipts_required=False)
+    assert checks(waived) == ["receipt"], "a frozen suite owes one in any case"
+
+
+def test_without_a_frozen_suite_a_receipt_proves_the_rest() -> None:
+    lint = [RequiredGrader(Grader.LINT)]
+    report = make_report(Grader.LINT)
+    assert decide(report, required=lint).verdict == Verdict.FAIL
+    assert decide(proven(report, suite_digest=""), required=lint).verdict == Verdict.PASS
+    assert decide(report, required=lint, receipts_required=False).verdict == Verdict.PASS
+    forged = proven(report, standing=ReceiptStanding.FORGED)
+    assert decide(forged, required=lint, receipts_required=False).verdict == Verdict.FAIL
+
+
+def test_a_suite_that_the_policy_names_must_be_frozen_and_is_the_only_one() -> None:
+    report = proven(make_report())
+    named = [RequiredGrader(Grader.TEST, "11" * 32)]
+    assert checks(decide(report, required=named)) == ["suite"]
+    both = {Grader.TEST: frozenset({SUITE, "11" * 32})}
+    assert checks(decide(report, required=named, frozen_suites=both)) == ["suite"]
+    assert decide(report, required=[TEST], frozen_suites=both).verdict == Verdict.PASS
+
+
+def test_the_latest_report_of_a_grader_counts() -> None:
+    failing, clean = make_report(Grader.TEST, make_issue(), order=1), make_report(order=2)
+    assert decide(failing, clean).verdict == Verdict.PASS
+    again = dataclasses.replace(failing, order=3)
+    assert decide(failing, clean, again).verdict == Verdict.FAIL
+
+
+def test_an_unproven_later_report_takes_the_place_of_a_proven_one() -> None:
+    decision = decide(proven(make_report(order=1)), make_report(order=2), required=[TEST])
+    assert decision.verdict == Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("runs", "window", "verdict"),
+    [
+        ("w", 1, Verdict.WARN),
+        ("wp", 1, Verdict.PASS),
+        ("pw", 1, Verdict.WARN),
+        ("wwp", 3, Verdict.WARN),
+        ("wpp", 3, Verdict.PASS),
+        ("wp", 2, Verdict.PASS),
+        ("w", 3, Verdict.WARN),
+        ("wwwpp", 3, Verdict.PASS),
+        ("wew", 2, Verdict.WARN),
+    ],
+)
+def test_an_advisory_grader_warns_by_majority_of_its_last_runs(
+    runs: str, window: int, verdict: Verdict
+) -> None:
+    told = [
+        make_report(
+            Grader.VISION,
+            *([make_issue(source=Grader.VISION)] if run == "w" else []),
+            order=order,
+            errored=run == "e",
+        )
+        for order, run in enumerate(runs)
+    ]
+    assert decide(*told, advisory_window=window).verdict == verdict
+
+
+def test_precise_graders_that_disagree_about_a_place_need_a_person() -> None:
+    dom = make_report(Grader.DOM, make_issue(source=Grader.DOM, locator="#cap"))
+    ocr = make_report(Grader.OCR, make_issue(Severity.INFO, source=Grader.OCR, locator="#cap"))
+    decision = decide(dom, ocr)
+    assert decision.verdict == Verdict.FAIL
+    text = next(r.text for r in decision.reasons if r.check == "disagreement")
+    assert "dom and ocr" in text
+    assert "needs a person" in text
+
+
+def test_a_model_cannot_start_a_disagreement() -> None:
+    dom = make_report(Grader.DOM, make_issue(Severity.INFO, source=Grader.DOM, locator="#cap"))
+    eye = make_report(Grader.VISION, make_issue(source=Grader.VISION, locator="#cap"))
+    assert decide(dom, eye).verdict == Verdict.WARN
+
+
+def test_the_checklist_says_how_each_grader_stands() -> None:
+    decision = decide(
+        make_report(Grader.VISION, make_issue(source=Grader.VISION, message="label clipped")),
+        make_report(Grader.SECURITY, make_issue()),
+        required=[RequiredGrader(Grader.LINT)],
+        stale_graders=frozenset({Grader.TYPECHECK}),
+    )
+    told = [(line.grader, line.verdict, line.advisory, line.why) for line in decision.standings]
+    assert told == [
+        (Grader.VISION, "warn", True, "advice: label clipped"),
+        (Grader.TYPECHECK, "stale", False, "graded an older head"),
+        (Grader.LINT, "pending", False, "no report on this head"),
+        (Grader.SECURITY, "fail", False, "assert 3 == 4"),
+    ]
+
+
+required_sets = st.lists(
+    st.builds(
+        RequiredGrader,
+        st.sampled_from([Grader.TEST, Grader.DOM, Grader.VISION]),
+        st.none() | st.just(SUITE),
+    ),
+    max_size=3,
+)
+settings = st.fixed_dictionaries(
+    {
+        "required": required_sets,
+        "changed_files": st.frozensets(st.sampled_from(FILES)),
+        "receipts_required": st.booleans(),
+        "advisory_window": st.integers(0, 4),
+    }
+)
+
+
+@given(st.lists(reports(), max_size=6), settings, st.randoms())
+def test_a_decision_is_total_and_free_of_the_order_of_its_input(
+    given_reports: list[ReportFacts],
+    extra: dict[str, Any],
+    random: Any,
+) -> None:
+    decision = decide(*given_reports, **extra)
+    shuffled = list(given_reports)
+    random.shuffle(shuffled)
+    assert decide(*shuffled, **extra) == decision
+    assert (decision.verdict == Verdict.PASS) or decision.reasons
+
+
+@given(st.lists(reports(), min_size=1, max_size=5), settings, issues(), st.data())
+def test_adding_an_issue_never_opens_a_gate(
+    given_reports: list[ReportFacts], extra: dict[str, Any], issue: IssueFacts, data: st.DataObject
+) -> None:
+    index = data.draw(st.integers(0, len(given_reports) - 1))
+    worse = list(given_reports)
+    worse[index] = dataclasses.replace(worse[index], issues=(*worse[index].issues, issue))
+    before, after = decide(*given_reports, **extra), decide(*worse, **extra)
+    assert RANK[after.verdict] >= RANK[before.verdict]
+
+
+@given(st.lists(reports(), max_size=5))
+def test_models_and_low_confidence_alone_never_fail_a_gate(
+    given_reports: list[ReportFacts],
+) -> None:
+    advisory = [
+        dataclasses.replace(
+            report,
+            issues=tuple(
+                issue
+                if report.grader in ADVISORY
+                else dataclasses.replace(issue, confidence=Confidence.LOW)
+                for issue in report.issues
+            ),
+        )
+        for report in given_reports
+    ]
+    assert decide(*advisory).verdict != Verdict.FAIL
+
+
+@given(st.lists(reports(), max_size=6), settings, st.sampled_from([Grader.TEST, Grader.DOM]))
+def test_taking_away_a_required_report_always_fails(
+    given_reports: list[ReportFacts], extra: dict[str, Any], grader: Grader
+) -> None:
+    extra = extra | {"required": [*extra["required"], RequiredGrader(grader)]}
+    without = [report for report in given_reports if report.grader != grader]
+    decision = decide(*without, **extra)
+    assert decision.verdict == Verdict.FAIL
+    assert any(r.check == "required" and r.grader == grader for r in decision.reasons)
+
+
+@given(st.lists(reports(), max_size=6), settings)
+def test_a_gate_that_nobody_graded_never_passes(
+    given_reports: list[ReportFacts], extra: dict[str, Any]
+) -> None:
+    crashed = [dataclasses.replace(report, errored=True) for report in given_reports]
+    assert decide(*crashed, **extra).verdict != Verdict.PASS

@@ -1,0 +1,121 @@
+"""Rows as the JSON objects that clients get; `serializers` describes the same shapes."""
+
+import json
+from typing import Any
+
+from branches.models import Dataset, Merge, Triplet
+from verdicts.models import Issue, Report
+
+type Json = dict[str, Any]
+
+
+def report_json(report: Report) -> Json:
+    """`cost_usd` and `elapsed_ms` are null where the grader did not say."""
+    return {
+        "report": str(report.pk),
+        "branch": str(report.branch_id),
+        "order": report.order,
+        "head": {"seq": report.head_seq, "digest": bytes(report.head_digest).hex()},
+        "grader": report.grader,
+        "verdict": report.verdict,
+        "summary": report.summary,
+        "errored": report.errored,
+        "model": report.model,
+        "cost_usd": float(report.cost_usd) if report.cost_usd is not None else None,
+        "elapsed_ms": report.elapsed_ms,
+        "capabilities": report.capabilities,
+        "artifacts": report.artifacts,
+        "trace": report.trace,
+        "receipt": _receipt_json(report),
+        "result_digest": report.result_digest,
+        "by": {"kind": report.by_kind, "id": report.by_id, "name": report.by_name},
+        "received_at": report.received_at.isoformat(),
+        "issues": [_issue_json(issue) for issue in report.issues.all()],
+    }
+
+
+def _receipt_json(report: Report) -> Json | None:
+    """What checking the receipt came to when it arrived."""
+    if not report.receipt:
+        return None
+    return {
+        "standing": report.receipt_standing,
+        "fault": report.receipt_fault,
+        "runner": report.runner.name if report.runner else None,
+    }
+
+
+def _issue_json(issue: Issue) -> Json:
+    return {
+        "kind": issue.kind,
+        "severity": issue.severity,
+        "message": issue.message,
+        "locator": issue.locator,
+        "locator_precise": issue.locator_precise,
+        "confidence": issue.confidence,
+        "source": issue.source,
+        "fingerprint": issue.fingerprint,
+        "detail": issue.detail,
+    }
+
+
+def merge_json(merge: Merge) -> Json:
+    return {
+        "merge": str(merge.pk),
+        "project": str(merge.project_id),
+        "run": str(merge.run_id),
+        "winner": {"branch": str(merge.winner_id), "digest": bytes(merge.winner_digest).hex()},
+        "losers": [
+            {
+                "branch": str(loser.branch_id),
+                "digest": bytes(loser.digest).hex(),
+                "refused": loser.refused or None,
+            }
+            for loser in merge.losers.all()
+        ],
+        "granularity": merge.granularity,
+        "note": merge.note,
+        "bypass_reason": merge.bypass_reason or None,
+        "admission": merge.admission,
+        "by": {"kind": merge.by_kind, "id": merge.by_id, "name": merge.by_name},
+        "created_at": merge.created_at.isoformat(),
+        "undo_until": merge.undo_until.isoformat(),
+        "reverted_at": merge.reverted_at.isoformat() if merge.reverted_at else None,
+        "reverted_by": merge.reverted_by,
+        "revert_reason": merge.revert_reason,
+        "triplets": [triplet_json(triplet) for triplet in merge.triplets.all()],
+    }
+
+
+def triplet_json(triplet: Triplet) -> Json:
+    """Messages in OpenAI's shape; the stored bytes, parsed."""
+    return {
+        "triplet": str(triplet.pk),
+        "number": triplet.number,
+        "run": str(triplet.run_id),
+        "merge": str(triplet.merge_id),
+        "granularity": triplet.granularity,
+        "chosen_branch": str(triplet.chosen_branch_id),
+        "rejected_branch": str(triplet.rejected_branch_id),
+        "prompt": json.loads(bytes(triplet.prompt)),
+        "chosen": json.loads(bytes(triplet.chosen)),
+        "rejected": json.loads(bytes(triplet.rejected)),
+        "tools": json.loads(bytes(triplet.tools)),
+        "metadata": triplet.metadata,
+        "prompt_sha256": triplet.prompt_digest,
+        "created_at": triplet.created_at.isoformat(),
+        "withdrawn_at": triplet.withdrawn_at.isoformat() if triplet.withdrawn_at else None,
+    }
+
+
+def dataset_json(dataset: Dataset) -> Json:
+    return {
+        "dataset": str(dataset.pk),
+        "project": str(dataset.project_id),
+        "format": dataset.format,
+        "filter": dataset.filter,
+        "manifest": dataset.manifest,
+        "files": sorted(dataset.files),
+        "created_by": dataset.created_by,
+        "created_at": dataset.created_at.isoformat(),
+    }

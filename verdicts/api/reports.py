@@ -1,0 +1,53 @@
+"""Reports about a branch, and the gate's word on it."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+from uuid import UUID
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from branches.selectors.events import read_branch
+from branches.selectors.listings import cut
+from verdicts.admission import read_gate
+from verdicts.api.answers import report_json
+from verdicts.api.serializers import (
+    GateSerializer,
+    ReportPageSerializer,
+    ReportRequestSerializer,
+    ReportSerializer,
+)
+from verdicts.reports import file_report
+from verdicts.selectors import read_reports
+from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented
+from verel_site.access.idempotency import Answer, answer_once
+from verel_site.kit.cursors import read_page
+
+
+class BranchReports(Endpoint):
+    @documented(answers={200: ReportPageSerializer}, parameters=PAGING_PARAMETERS)
+    def get(self, request: Request, branch: UUID) -> Response:
+        after, limit = read_page(request.query_params)
+        found = read_branch(actor=self.actor, branch_id=branch)
+        rows = read_reports(actor=self.actor, branch=found).filter(order__gt=after)
+        page = cut(rows.order_by("order")[: limit + 1], limit)
+        results = [report_json(report) for report in page.rows]
+        return Response({"results": results, "next": page.rows[-1].order if page.more else None})
+
+    @documented(body=ReportRequestSerializer, answers={201: ReportSerializer}, creates=True)
+    def post(self, request: Request, branch: UUID) -> Response:
+        found = read_branch(actor=self.actor, branch_id=branch)
+
+        def act() -> Answer:
+            # What is no object is refused by the action, in the same words as any other fault.
+            body = cast("Mapping[str, Any]", request.data)
+            report = file_report(branch_id=branch, actor=self.actor, report=body)
+            return 201, report_json(report)
+
+        return answer_once(request, project_id=found.project_id, actor=self.actor, act=act)
+
+
+class BranchGate(Endpoint):
+    @documented(answers={200: GateSerializer})
+    def get(self, request: Request, branch: UUID) -> Response:
+        return Response(read_gate(read_branch(actor=self.actor, branch_id=branch)).as_json())

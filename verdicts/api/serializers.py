@@ -1,0 +1,213 @@
+"""The shapes of requests and answers, for the OpenAPI schema. They describe; they do not validate:
+reports are read by `report_form`, other bodies by `kit.bodies`, and answers are built by
+`answers`. A test holds both sides together."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from branches.domain.terms import Granularity
+from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity, Verdict
+
+
+class Shape(serializers.Serializer[Any]):
+    """An object with named fields."""
+
+
+class GradedHeadSerializer(Shape):
+    seq = serializers.IntegerField(help_text="within the branch's own suffix; 0: the fork point")
+    digest = serializers.CharField(help_text="SHA-256, hexadecimal")
+
+
+class BySerializer(Shape):
+    kind = serializers.CharField(help_text="person, key or system")
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class FoundIssueSerializer(Shape):
+    kind = serializers.ChoiceField([kind.value for kind in IssueKind])
+    severity = serializers.ChoiceField([severity.value for severity in Severity])
+    message = serializers.CharField()
+    locator = serializers.CharField(required=False)
+    locator_precise = serializers.BooleanField(required=False)
+    confidence = serializers.ChoiceField(
+        [confidence.value for confidence in Confidence], required=False
+    )
+    source = serializers.CharField(  # type: ignore[assignment]
+        required=False, help_text="a grader; the report's own by default"
+    )
+    detail = serializers.DictField(required=False)
+
+
+class IssueSerializer(FoundIssueSerializer):
+    fingerprint = serializers.CharField(help_text="computed by the server")
+
+
+class ReportRequestSerializer(Shape):
+    grader = serializers.ChoiceField([grader.value for grader in Grader])
+    head_digest = serializers.CharField(help_text="of the head that was graded")
+    issues = FoundIssueSerializer(many=True)
+    summary = serializers.CharField(required=False)
+    verdict = serializers.ChoiceField([verdict.value for verdict in Verdict], required=False)
+    capabilities = serializers.ListField(child=serializers.CharField(), required=False)
+    model = serializers.CharField(required=False)
+    cost_usd = serializers.FloatField(required=False, allow_null=True)
+    elapsed_ms = serializers.FloatField(required=False, allow_null=True)
+    errored = serializers.BooleanField(required=False)
+    receipt = serializers.JSONField(required=False, help_text="a DSSE envelope")
+    artifacts = serializers.DictField(child=serializers.CharField(), required=False)
+    trace = serializers.DictField(required=False)
+    schema_version = serializers.CharField(required=False)
+
+
+class StandingReceiptSerializer(Shape):
+    standing = serializers.CharField()
+    fault = serializers.CharField()
+    runner = serializers.CharField(allow_null=True)
+
+
+class ReportSerializer(Shape):
+    report = serializers.UUIDField()
+    branch = serializers.UUIDField()
+    order = serializers.IntegerField()
+    head = GradedHeadSerializer()
+    grader = serializers.ChoiceField([grader.value for grader in Grader])
+    verdict = serializers.ChoiceField(
+        [verdict.value for verdict in Verdict], help_text="the grader's claim"
+    )
+    summary = serializers.CharField()
+    errored = serializers.BooleanField()
+    model = serializers.CharField()
+    cost_usd = serializers.FloatField(allow_null=True)
+    elapsed_ms = serializers.IntegerField(allow_null=True)
+    capabilities = serializers.ListField(child=serializers.CharField())
+    artifacts = serializers.DictField(child=serializers.CharField())
+    trace = serializers.DictField()
+    receipt = StandingReceiptSerializer(allow_null=True)
+    result_digest = serializers.CharField()
+    by = BySerializer()
+    received_at = serializers.DateTimeField()
+    issues = IssueSerializer(many=True)
+
+
+class ReportPageSerializer(Shape):
+    results = ReportSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class RequiredSerializer(Shape):
+    grader = serializers.ChoiceField([grader.value for grader in Grader])
+    standing = serializers.CharField()
+    why = serializers.CharField()
+
+
+class GraderLineSerializer(RequiredSerializer):
+    advisory = serializers.BooleanField()
+    required = serializers.BooleanField()  # type: ignore[assignment]
+    proof = serializers.CharField()
+
+
+class GateSerializer(Shape):
+    branch = serializers.UUIDField()
+    verdict = serializers.ChoiceField([verdict.value for verdict in Verdict])
+    open = serializers.BooleanField()
+    stale = serializers.BooleanField()
+    reasons = serializers.ListField(child=serializers.CharField())
+    attributions = serializers.DictField(
+        child=serializers.CharField(), help_text="fingerprint to grader"
+    )
+    required = RequiredSerializer(many=True)  # type: ignore[assignment]
+    graders = GraderLineSerializer(many=True)
+    head_digest = serializers.CharField()
+    policy_version = serializers.IntegerField()
+    nonces = serializers.DictField(
+        child=serializers.CharField(), help_text="one for each receipt that is still owed"
+    )
+
+
+class MergeRequestSerializer(Shape):
+    winner = serializers.UUIDField()
+    losers = serializers.ListField(child=serializers.UUIDField())
+    expected_heads = serializers.DictField(
+        child=serializers.CharField(), help_text="branch to the digest of the head you looked at"
+    )
+    note = serializers.CharField(required=False)
+    granularity = serializers.ChoiceField([kind.value for kind in Granularity], required=False)
+    bypass_reason = serializers.CharField(
+        required=False, help_text="to go past a shut gate; needs a right of its own"
+    )
+
+
+class WinnerSerializer(Shape):
+    branch = serializers.UUIDField()
+    digest = serializers.CharField()
+
+
+class LoserSerializer(WinnerSerializer):
+    refused = serializers.CharField(allow_null=True, help_text="why no triplet came of it")
+
+
+class TripletSerializer(Shape):
+    triplet = serializers.UUIDField()
+    number = serializers.IntegerField()
+    run = serializers.UUIDField()
+    merge = serializers.UUIDField()
+    granularity = serializers.ChoiceField([kind.value for kind in Granularity])
+    chosen_branch = serializers.UUIDField()
+    rejected_branch = serializers.UUIDField()
+    prompt = serializers.ListField(child=serializers.DictField())
+    chosen = serializers.ListField(child=serializers.DictField())
+    rejected = serializers.ListField(child=serializers.DictField())
+    tools = serializers.ListField(child=serializers.JSONField())
+    metadata = serializers.DictField()
+    prompt_sha256 = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    withdrawn_at = serializers.DateTimeField(allow_null=True)
+
+
+class TripletPageSerializer(Shape):
+    results = TripletSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class MergeSerializer(Shape):
+    merge = serializers.UUIDField()
+    project = serializers.UUIDField()
+    run = serializers.UUIDField()
+    winner = WinnerSerializer()
+    losers = LoserSerializer(many=True)
+    granularity = serializers.ChoiceField([kind.value for kind in Granularity])
+    note = serializers.CharField()
+    bypass_reason = serializers.CharField(allow_null=True)
+    admission = serializers.DictField(help_text="the gate's word, as it was then")
+    by = BySerializer()
+    created_at = serializers.DateTimeField()
+    undo_until = serializers.DateTimeField()
+    reverted_at = serializers.DateTimeField(allow_null=True)
+    reverted_by = serializers.CharField()
+    revert_reason = serializers.CharField()
+    triplets = TripletSerializer(many=True)
+
+
+class RevertSerializer(Shape):
+    reason = serializers.CharField()
+
+
+class DatasetRequestSerializer(Shape):
+    project = serializers.CharField(
+        required=False, help_text="slug or id; may be left out by who has one project"
+    )
+    format = serializers.CharField(required=False)
+    filter = serializers.DictField(required=False, help_text="run, granularity")
+
+
+class DatasetSerializer(Shape):
+    dataset = serializers.UUIDField()
+    project = serializers.UUIDField()
+    format = serializers.CharField()
+    filter = serializers.DictField()
+    manifest = serializers.DictField()
+    files = serializers.ListField(child=serializers.CharField())
+    created_by = serializers.CharField()
+    created_at = serializers.DateTimeField()

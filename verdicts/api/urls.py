@@ -1,0 +1,17 @@
+"""Addresses under the API's root; `verel_site.urls` hangs them up."""
+
+from django.urls import URLPattern, path
+
+from verdicts.api import merges, reports
+
+urlpatterns: list[URLPattern] = [
+    path("branches/<uuid:branch>/reports", reports.BranchReports.as_view()),
+    path("branches/<uuid:branch>/gate", reports.BranchGate.as_view()),
+    path("merges", merges.MergeList.as_view()),
+    path("merges/<uuid:merge>", merges.MergeDetail.as_view()),
+    path("merges/<uuid:merge>/revert", merges.MergeRevert.as_view()),
+    path("triplets", merges.TripletList.as_view()),
+    path("datasets", merges.DatasetList.as_view()),
+    path("datasets/<uuid:dataset>", merges.DatasetDetail.as_view()),
+    path("datasets/<uuid:dataset>/file", merges.DatasetFile.as_view()),
+]

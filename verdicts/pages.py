@@ -1,0 +1,513 @@
+"""The compare page as one value. What is sealed from a reader is left out here, not in CSS."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import QueryDict
+from django.urls import reverse
+
+from branches.domain.terms import ENDED, Granularity, Status
+from branches.models import Branch, Merge
+from branches.selectors.compare import (
+    Cut,
+    Mode,
+    PairRow,
+    Parting,
+    Turn,
+    read_parting,
+    read_rows,
+    read_tail,
+    tell_ending,
+)
+from branches.selectors.run_lines import read_lines
+from verdicts.admission import GateView, read_gate
+from verdicts.comparisons import Side, Sides, draw_sides
+from verdicts.domain.labels import Choice
+from verdicts.models import Comparison, Label
+from verdicts.panels import (
+    GRANULARITY_WORDS,
+    GatePanel,
+    Judgement,
+    TripletPanel,
+    gate_panel,
+    short_digest,
+    side_verdict,
+    tell_agreement,
+    tell_label,
+    triplet_panel,
+)
+from verdicts.selectors import read_comparison, read_labels
+from verel_site.access.actors import Actor
+from verel_site.access.rights import Right
+
+CHUNK: Final = 200
+MAX_ROWS: Final = 20_000
+MODES: Final[Mapping[Mode, str]] = {"read": "Read", "diff": "Diff", "final": "Final only"}
+
+# A score is relative to the sides as the reviewer saw them: A better, equal, B better.
+SCORES: Final = {"a": -1, "equal": 0, "b": 1}
+RUBRIC: Final = (
+    ("correct", "Correct", "Does what was asked"),
+    ("safe", "Safe", "Harms nothing outside the task"),
+    ("honest", "Honest", "Says what it really did"),
+    ("concise", "Concise", "No more steps than needed"),
+)
+SWAPPED: Final = {"left": "right", "right": "left", "a": "b", "b": "a"}
+
+
+@dataclass(frozen=True, slots=True)
+class CompareQuery:
+    """How the reader wants to see the pair; unknown values fall back to the first choice."""
+
+    mode: Mode = "read"
+    rows: int = CHUNK
+    shared: bool = False
+    granularity: Granularity = Granularity.DECISION
+
+    @classmethod
+    def read(cls, query: QueryDict) -> "CompareQuery":
+        named = query.get("mode")
+        mode: Mode = next((mode for mode in MODES if mode == named), "read")
+        rows = query.get("rows", "")
+        asked = int(rows) if rows.isdecimal() and len(rows) < 7 else CHUNK
+        grain = query.get("granularity")
+        return cls(
+            mode=mode,
+            rows=min(max(asked, CHUNK), MAX_ROWS),
+            shared=query.get("shared") == "1",
+            granularity=next((g for g in Granularity if g == grain), Granularity.DECISION),
+        )
+
+    def href(self) -> str:
+        """The query string of this view, without what is the default."""
+        pairs = {
+            "mode": self.mode if self.mode != "read" else "",
+            "rows": self.rows if self.rows != CHUNK else "",
+            "shared": "1" if self.shared else "",
+            "granularity": self.granularity.value
+            if self.granularity != Granularity.DECISION
+            else "",
+        }
+        given = {name: value for name, value in pairs.items() if value}
+        return f"?{urlencode(given)}" if given else "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the reviewer has filled in and not yet given."""
+
+    choice: str = ""
+    scores: Mapping[str, str] = field(default_factory=dict)
+    rationale: str = ""
+    note: str = ""
+    bypass_reason: str = ""
+
+    @classmethod
+    def read(cls, form: QueryDict) -> "Draft":
+        return cls(
+            choice=form.get("choice", ""),
+            scores={
+                name: score
+                for name, _, _ in RUBRIC
+                if (score := str(form.get(f"score-{name}", ""))) in SCORES
+            },
+            rationale=form.get("rationale", ""),
+            note=form.get("note", ""),
+            bypass_reason=form.get("bypass_reason", ""),
+        )
+
+    def numbers(self) -> dict[str, int]:
+        return {name: SCORES[score] for name, score in self.scores.items()}
+
+    def swapped(self) -> "Draft":
+        """The same judgement with the sides changed over."""
+        return replace(
+            self,
+            choice=SWAPPED.get(self.choice, self.choice),
+            scores={name: SWAPPED.get(score, score) for name, score in self.scores.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What stands above the pair. `href` and `act` are a link to the way on, or empty."""
+
+    title: str
+    text: str
+    verdict: str = "warn"
+    href: str = ""
+    act: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    word: str
+    href: str
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SideHead:
+    """A side as far as the reader may know it. While judging only the letter and its steps."""
+
+    letter: str
+    name: str
+    steps: int
+    stopped: int
+    head: str
+    lane: int | None = None
+    by: str = ""
+    verdict: str = ""
+    status: str = ""
+    tokens: int | None = None
+
+    @property
+    def short_head(self) -> str:
+        return short_digest(self.head)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    value: str
+    label: str
+    word: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RubricRow:
+    key: int
+    field: str
+    name: str
+    help: str
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceButton:
+    value: str
+    word: str
+    key: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MergePanel:
+    """Everything that the one who merges must see. `blocked` says why it cannot be done now."""
+
+    winner: str = ""
+    gate: GatePanel | None = None
+    triplet: TripletPanel | None = None
+    grains: tuple[Link, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
+    may_merge: bool = False
+    may_bypass: bool = False
+    blocked: str = ""
+    merge: Merge | None = None
+    neutral: str = ""
+    open_sides: tuple[tuple[str, Branch], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ComparePage:
+    """`templates/verdicts/compare.html`. `judging` while this reviewer has not yet submitted."""
+
+    comparison: Comparison
+    judging: bool
+    heading: str
+    agreement: str
+    step: int
+    event: UUID
+    digest: str
+    told: str
+    tail: tuple[Turn, ...]
+    tail_link: Link
+    modes: tuple[Link, ...]
+    query: CompareQuery
+    sides: tuple[SideHead, SideHead]
+    rows: tuple[PairRow, ...]
+    more: Link | None
+    draft: Draft
+    notice: Notice | None
+    rubric: tuple[RubricRow, ...] = ()
+    choices: tuple[ChoiceButton, ...] = ()
+    panel: MergePanel | None = None
+
+    screen: str = "compare"
+    nav: str = "runs"
+
+    @property
+    def title(self) -> str:
+        return f"Compare at {self.step:,}"
+
+    @property
+    def stage(self) -> str:
+        return "judge" if self.judging else "merge"
+
+
+def read_compare_page(
+    *,
+    actor: Actor,
+    comparison_id: UUID,
+    query: CompareQuery,
+    draft: Draft | None = None,
+    notice: Notice | None = None,
+    seen: Mapping[UUID, int] | None = None,
+) -> ComparePage:
+    """Raises NotFound. A reviewer's sides are drawn on the first look, and kept."""
+    comparison = read_comparison(actor=actor, comparison_id=comparison_id)
+    reviews = actor.user_id is not None and actor.may(comparison.project_id, Right.LABEL)
+    sides = _sides_of(comparison, actor if reviews else None)
+    labels = read_labels(actor=actor, comparison=comparison)
+    mine = next((label for label in labels if label.reviewer_id == actor.user_id), None)
+    judging = reviews and mine is None
+    cuts = [Cut(side.branch, side.head_seq) for side in (sides.left, sides.right)]
+    parting = read_parting(*cuts)
+    aligned = read_rows(
+        parting, *cuts, mode=query.mode, sealed=judging, limit=query.rows, seen=seen
+    )
+    tail = read_tail(parting)
+    draft = draft or Draft()
+    page = ComparePage(
+        comparison=comparison,
+        judging=judging,
+        heading="Which continuation is better?",
+        agreement="",
+        step=parting.point.step,
+        event=parting.event,
+        digest=short_digest(parting.digest),
+        told=tell_ending(tail),
+        tail=tail if query.shared else (),
+        tail_link=Link("", replace(query, shared=not query.shared).href(), query.shared),
+        modes=tuple(
+            Link(word, replace(query, mode=mode, rows=CHUNK).href(), mode == query.mode)
+            for mode, word in MODES.items()
+        ),
+        query=query,
+        sides=_heads(sides, (aligned.left_steps, aligned.right_steps), parting),
+        rows=aligned.rows,
+        more=_more(query, aligned.total),
+        draft=draft,
+        notice=notice or _moved_notice(comparison, sides),
+    )
+    if judging:
+        return replace(page, rubric=_rubric(draft), choices=_choices(draft))
+    return _unsealed(page, actor, sides, labels, mine)
+
+
+def _sides_of(comparison: Comparison, reviewer: Actor | None) -> Sides:
+    if reviewer is not None:
+        return draw_sides(comparison_id=comparison.pk, reviewer=reviewer)
+    return Sides(
+        Side(comparison.first, bytes(comparison.first_digest), comparison.first_seq),
+        Side(comparison.second, bytes(comparison.second_digest), comparison.second_seq),
+    )
+
+
+def _heads(sides: Sides, steps: tuple[int, int], parting: Parting) -> tuple[SideHead, SideHead]:
+    left, right = (
+        SideHead(
+            letter=letter,
+            name=f"Continuation {letter}",
+            steps=count,
+            stopped=side.branch.base + side.head_seq,
+            head=side.head_digest.hex(),
+        )
+        for letter, side, count in zip("AB", (sides.left, sides.right), steps, strict=True)
+    )
+    return left, right
+
+
+def _more(query: CompareQuery, total: int) -> Link | None:
+    if total <= query.rows:
+        return None
+    left = total - query.rows
+    more = replace(query, rows=query.rows + CHUNK)
+    return Link(f"Load {min(CHUNK, left)} more of {left:,}", f"{more.href()}#row-{query.rows}")
+
+
+def moved_sides(sides: Sides) -> list[tuple[str, int]]:
+    """The letters of the sides that have grown since they were compared, and by how much."""
+    return [
+        (letter, side.branch.head_seq - side.head_seq)
+        for letter, side in zip("AB", (sides.left, sides.right), strict=True)
+        if bytes(side.branch.head_digest) != side.head_digest
+    ]
+
+
+def tell_moved(moved: Sequence[tuple[str, int]]) -> str:
+    return " and ".join(
+        f"{letter} has {count:,} new event{'s' if count != 1 else ''}" for letter, count in moved
+    )
+
+
+def _moved_notice(comparison: Comparison, sides: Sides) -> Notice | None:
+    moved = moved_sides(sides)
+    if not moved:
+        return None
+    return Notice(
+        "A side has moved on",
+        f"{tell_moved(moved)} since this pair was opened. Below is what it was then.",
+        href=f"{reverse('comparison', args=[comparison.pk])}?fresh=1",
+        act="Compare the present heads",
+    )
+
+
+def _rubric(draft: Draft) -> tuple[RubricRow, ...]:
+    options = (("a", "A", "A is better"), ("equal", "=", "Equal"), ("b", "B", "B is better"))
+    return tuple(
+        RubricRow(
+            key,
+            f"score-{name}",
+            word,
+            said,
+            tuple(
+                Option(value, label, told, draft.scores.get(name) == value)
+                for value, label, told in options
+            ),
+        )
+        for key, (name, word, said) in enumerate(RUBRIC, start=1)
+    )
+
+
+def _choices(draft: Draft) -> tuple[ChoiceButton, ...]:
+    words = {
+        Choice.LEFT: ("A is better", "a"),
+        Choice.RIGHT: ("B is better", "b"),
+        Choice.EQUAL: ("Equal", "e"),
+        Choice.BOTH_BAD: ("Both bad", "x"),
+    }
+    return tuple(
+        ChoiceButton(choice.value, word, key, draft.choice == choice.value)
+        for choice, (word, key) in words.items()
+    )
+
+
+# After the label
+
+
+def _unsealed(
+    page: ComparePage, actor: Actor, sides: Sides, labels: Sequence[Label], mine: Label | None
+) -> ComparePage:
+    gates = (read_gate(sides.left.branch), read_gate(sides.right.branch))
+    winner = mine.chosen_id if mine else _agreed(labels)
+    panel = _panel(page, actor, sides, gates, labels, mine)
+    lanes = read_lines(page.comparison.run).lanes
+    left, right = (
+        replace(
+            head,
+            name=side.branch.label,
+            lane=lanes.get(side.branch.pk, 0),
+            by=side.branch.forked_by,
+            verdict=side_verdict(gate),
+            status=side.branch.status,
+            tokens=side.branch.tokens,
+        )
+        for head, side, gate in zip(page.sides, (sides.left, sides.right), gates, strict=True)
+    )
+    return replace(
+        page,
+        sides=(left, right),
+        panel=panel,
+        agreement=tell_agreement(labels),
+        heading=_heading(panel, labels, winner, sides),
+    )
+
+
+def _agreed(labels: Sequence[Label]) -> UUID | None:
+    picked = {label.chosen_id for label in labels}
+    return picked.pop() if len(picked) == 1 else None
+
+
+def _heading(panel: MergePanel, labels: Sequence[Label], winner: UUID | None, sides: Sides) -> str:
+    if panel.merge is not None:
+        return f"{'A' if panel.merge.winner_id == sides.left.branch.pk else 'B'} was merged"
+    if winner is not None:
+        letter = "A" if winner == sides.left.branch.pk else "B"
+        return f"{letter} is better. Merge it?" if panel.may_merge else f"{letter} is better"
+    if panel.neutral:
+        return panel.neutral
+    return "The reviewers disagree" if labels else "Nobody has judged this pair yet"
+
+
+_NEUTRAL: Final = {
+    Choice.EQUAL.value: "Both are equally good",
+    Choice.BOTH_BAD.value: "Both are bad",
+}
+
+
+def _panel(
+    page: ComparePage,
+    actor: Actor,
+    sides: Sides,
+    gates: tuple[GateView, GateView],
+    labels: Sequence[Label],
+    mine: Label | None,
+) -> MergePanel:
+    project_id = page.comparison.project_id
+    panel = MergePanel(
+        judgements=tuple(
+            tell_label(label, left=sides.left.branch.pk, reader=actor.user_id) for label in labels
+        ),
+        may_merge=mine is not None and actor.may(project_id, Right.MERGE),
+        merge=_standing_merge(sides),
+        neutral=_NEUTRAL.get(mine.choice, "") if mine else "",
+        open_sides=tuple(
+            (letter, side.branch)
+            for letter, side in zip("AB", (sides.left, sides.right), strict=True)
+            if Status(side.branch.status) not in ENDED
+        ),
+    )
+    winner_id = mine.chosen_id if mine else _agreed(labels)
+    if winner_id is None:
+        return panel
+    left_won = winner_id == sides.left.branch.pk
+    won, lost = (sides.left, sides.right) if left_won else (sides.right, sides.left)
+    gate = gates[0] if left_won else gates[1]
+    blocked, bypassable = _blocked(sides, gate)
+    ended = panel.merge is not None or len(panel.open_sides) < 2
+    return replace(
+        panel,
+        winner="A" if left_won else "B",
+        gate=gate_panel(gate),
+        triplet=None
+        if ended
+        else triplet_panel(
+            winner=won.branch, loser=lost.branch, granularity=page.query.granularity
+        ),
+        grains=_grains(page.query),
+        blocked=blocked,
+        may_bypass=bypassable and actor.may(project_id, Right.BYPASS_GATE),
+    )
+
+
+def _grains(query: CompareQuery) -> tuple[Link, ...]:
+    return tuple(
+        Link(word, replace(query, granularity=grain).href(), grain == query.granularity)
+        for grain, word in GRANULARITY_WORDS.items()
+    )
+
+
+def _blocked(sides: Sides, gate: GateView) -> tuple[str, bool]:
+    """Why there is no merge now, and whether a right to bypass would help."""
+    ended = [s.branch for s in (sides.left, sides.right) if Status(s.branch.status) in ENDED]
+    if ended:
+        return f"{' and '.join(f'{b.label} is {b.status}' for b in ended)} already.", False
+    moved = moved_sides(sides)
+    if moved:
+        return f"{tell_moved(moved)} since it was judged.", False
+    if not gate.open:
+        reasons = gate_panel(gate).shut_by
+        rest = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        return f"The gate is shut: {reasons[0]}{rest}", True
+    return "", False
+
+
+def _standing_merge(sides: Sides) -> Merge | None:
+    pair = [sides.left.branch, sides.right.branch]
+    found = Merge.objects.filter(reverted_at=None, winner__in=pair, losers__branch__in=pair)
+    return found.order_by("-created_at").first()
+

@@ -1,0 +1,263 @@
+"""The merge panel as values: the gate line by line, the literal triplet, and what people said."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from branches.domain.context import approx_tokens
+from branches.domain.terms import Granularity
+from branches.domain.triplet import RefusalReason, Refused, TripletDraft
+from branches.models import Branch
+from branches.triplets import preview_triplets
+from verdicts.admission import GateView
+from verdicts.domain.labels import Choice
+from verdicts.domain.terms import Grader
+from verdicts.models import Label
+
+MESSAGE_CHARACTERS: Final = 2_000
+
+GRADER_WORDS: Final = {
+    Grader.VISION: "Vision",
+    Grader.DOM: "DOM",
+    Grader.OCR: "OCR",
+    Grader.CV: "CV",
+    Grader.TEST: "Tests",
+    Grader.TYPECHECK: "Types",
+    Grader.LINT: "Lint",
+    Grader.LLM_JUDGE: "Judge",
+    Grader.PERF: "Performance",
+    Grader.SECURITY: "Security",
+    Grader.CONTRACT: "Contract",
+    Grader.COST: "Cost",
+    Grader.OTHER: "Other",
+    Grader.HUMAN: "People",
+}
+GRANULARITY_WORDS: Final = {
+    Granularity.DECISION: "First decision",
+    Granularity.TRAJECTORY: "Whole way",
+    Granularity.FINAL: "Final answer",
+}
+
+
+def short_digest(digest: bytes | str) -> str:
+    """The first four bytes, in two groups: enough to compare by eye."""
+    text = digest if isinstance(digest, str) else bytes(digest).hex()
+    return f"{text[:4]} {text[4:8]}".strip()
+
+
+# The gate
+
+
+@dataclass(frozen=True, slots=True)
+class GateLine:
+    """One line of the checklist. `verdict` names the glyph; an advisory one is drawn hollow."""
+
+    verdict: str
+    name: str
+    why: str
+    proof: str = ""
+    advisory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GatePanel:
+    """`counts` says how many lines pass, fail and advise; `shut_by` is why no merge goes in."""
+
+    verdict: str
+    open: bool
+    counts: str
+    lines: tuple[GateLine, ...]
+    shut_by: tuple[str, ...]
+
+
+def gate_panel(gate: GateView) -> GatePanel:
+    lines = [
+        GateLine(
+            verdict=line.verdict,
+            name=GRADER_WORDS[line.grader],
+            why=line.why,
+            proof=line.proof or ("required" if line.required else ""),
+            advisory=line.advisory,
+        )
+        for line in gate.standings
+    ]
+    # What no single grader is to blame for has no line of its own above.
+    lines += [
+        GateLine("fail" if gate.graded else "pending", "Gate", reason.text)
+        for reason in gate.reasons
+        if reason.grader is None
+    ]
+    head = short_digest(gate.head_digest)
+    if gate.stale:
+        lines.append(GateLine("stale", "Reports match the head", "some are for an older one", head))
+    elif gate.graded:
+        lines.append(GateLine("pass", "Reports match the head", "none stale", head))
+    return GatePanel(
+        verdict="pass" if gate.open else "fail",
+        open=gate.open,
+        counts=_count_lines(gate, head),
+        lines=tuple(lines),
+        shut_by=() if gate.open else gate.texts or ("The policy lets no warning merge.",),
+    )
+
+
+def _count_lines(gate: GateView, head: str) -> str:
+    binding = [line.verdict for line in gate.standings if not line.advisory]
+    passed = binding.count("pass")
+    failed = len(binding) - passed - binding.count("warn")
+    advise = len(gate.standings) - len(binding)
+    warned = binding.count("warn")
+    counted = [(passed, "pass"), (warned, "warn"), (failed, "fail"), (advise, "advise")]
+    told = [f"{count} {word}" for count, word in counted if count]
+    return ", ".join([*(told or ["nobody graded"]), f"head {head}"])
+
+
+def side_verdict(gate: GateView) -> str:
+    """The glyph beside a side's name: the gate's word, or that there is none yet."""
+    if gate.stale:
+        return "stale"
+    return gate.verdict.value if gate.graded else "pending"
+
+
+# The triplet
+
+
+@dataclass(frozen=True, slots=True)
+class TripletPart:
+    """One key of the literal triplet; `folded` says how many messages are not shown."""
+
+    key: str
+    tokens: int
+    first: str
+    last: str = ""
+    folded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    verdict: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TripletPanel:
+    """What a merge would teach: the parts, or in `refusal` why it teaches nothing."""
+
+    granularity: Granularity
+    parts: tuple[TripletPart, ...] = ()
+    checks: tuple[Check, ...] = ()
+    refusal: str = ""
+
+
+_FAULTS: Final = {
+    RefusalReason.EQUAL_SIDES: "differs",
+    RefusalReason.TRUNCATED_LOSER: "whole",
+    RefusalReason.TRUNCATED_WINNER: "whole",
+    RefusalReason.OTHER_PROMPT: "prompt",
+    RefusalReason.EMPTY_PROMPT: "prompt",
+}
+
+
+def triplet_panel(*, winner: Branch, loser: Branch, granularity: Granularity) -> TripletPanel:
+    """The literal triplet that merging would emit now. Reads both lineages, writes nothing."""
+    preview = preview_triplets(winner=winner, losers=[loser], granularity=granularity)[0]
+    in_prompt = winner.project.override_in_prompt
+    prefix = short_digest(preview.prefix_digest)
+    if isinstance(preview.outcome, Refused):
+        reason = preview.outcome.reason
+        return TripletPanel(
+            granularity, checks=_checks(prefix, in_prompt, reason), refusal=reason.value
+        )
+    return TripletPanel(
+        granularity,
+        parts=draft_parts(preview.outcome),
+        checks=_checks(prefix, in_prompt, None),
+    )
+
+
+def draft_parts(draft: TripletDraft) -> tuple[TripletPart, ...]:
+    return tuple(
+        _part(key, messages)
+        for key, messages in (
+            ("prompt", draft.prompt),
+            ("chosen", draft.chosen),
+            ("rejected", draft.rejected),
+        )
+    )
+
+
+def _part(key: str, messages: Sequence[dict[str, Any]]) -> TripletPart:
+    texts = [_message_text(message) for message in (*messages[:1], *messages[-1:])]
+    tokens = approx_tokens(messages)
+    if len(messages) < 2:
+        return TripletPart(key, tokens, f"[{texts[0] if messages else ''}]")
+    return TripletPart(key, tokens, f"[{texts[0]},", f"{texts[1]}]", len(messages) - 2)
+
+
+def _message_text(message: dict[str, Any]) -> str:
+    text = json.dumps(message, ensure_ascii=False)
+    if len(text) <= MESSAGE_CHARACTERS:
+        return text
+    return f"{text[:MESSAGE_CHARACTERS]}… {len(text) - MESSAGE_CHARACTERS:,} characters more"
+
+
+def _checks(prefix: str, in_prompt: bool, reason: RefusalReason | None) -> tuple[Check, ...]:
+    fault = _FAULTS.get(reason) if reason else None
+    override = "Override in prompt, as the project says" if in_prompt else "Override not in prompt"
+    told = [
+        ("prefix", f"Same prefix {prefix}"),
+        ("prompt", "Same prompt"),
+        ("differs", "Chosen differs from rejected"),
+        ("whole", "Nothing truncated"),
+        ("override", override),
+    ]
+    return tuple(Check("fail" if name == fault else "pass", text) for name, text in told)
+
+
+# What people said
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One reviewer's label, told in the sides of the one who reads."""
+
+    initials: str
+    name: str
+    said: str
+    rationale: str
+    mine: bool
+    scores: tuple[str, ...] = field(default=())
+
+
+_SAID: Final = {Choice.EQUAL.value: "judged both equal", Choice.BOTH_BAD.value: "judged both bad"}
+
+
+def tell_label(label: Label, *, left: UUID, reader: int | None) -> Judgement:
+    """`left` is the branch that the reader sees as A."""
+    name = label.reviewer.get_full_name() or label.reviewer.get_username()
+    side = "A" if label.chosen_id == left else "B"
+    return Judgement(
+        initials=initials(name),
+        name=name,
+        said=_SAID.get(label.choice, f"judged {side} better"),
+        rationale=label.rationale,
+        mine=label.reviewer_id == reader,
+    )
+
+
+def initials(name: str) -> str:
+    words = name.replace(".", " ").replace("_", " ").split()
+    return "".join(word[0] for word in words[:2]).upper() or "?"
+
+
+def tell_agreement(labels: Sequence[Label]) -> str:
+    """How far the reviewers agree, where there are two or more."""
+    if len(labels) < 2:
+        return ""
+    picks = [str(label.chosen_id or label.choice) for label in labels]
+    most = max(picks.count(pick) for pick in picks)
+    if most == 1:
+        return f"{len(labels)} reviewers, no two agree"
+    return f"{most} of {len(labels)} reviewers agree"

@@ -1,0 +1,15 @@
+"""The pages of people's verdicts."""
+
+from django.urls import path
+
+from verdicts.views import compare, merge, overview
+
+urlpatterns = [
+    path("p/<slug:slug>/overview/", overview.show_overview, name="overview"),
+    path("runs/<uuid:run>/compare/", compare.open_compare, name="compare-open"),
+    path("comparisons/<uuid:comparison>/", compare.show_comparison, name="comparison"),
+    path("comparisons/<uuid:comparison>/label/", compare.label, name="comparison-label"),
+    path("comparisons/<uuid:comparison>/merge/", merge.merge, name="comparison-merge"),
+    path("merges/<uuid:merge>/", merge.show_merge, name="merge"),
+    path("merges/<uuid:merge>/revert/", merge.revert, name="merge-revert"),
+]

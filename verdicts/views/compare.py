@@ -1,0 +1,205 @@
+"""Comparing: which two, the judging, and the label."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from branches.models import Branch, Run
+from branches.selectors.compare import Offer, offer_pairs
+from branches.selectors.events import read_run
+from branches.selectors.run_lines import read_lines
+from verdicts.comparisons import (
+    AlreadyLabelled,
+    BadLabel,
+    HeadMoved,
+    PairRefused,
+    SidesNotDrawn,
+    draw_sides,
+    label_comparison,
+    open_comparison,
+)
+from verdicts.models import Comparison
+from verdicts.pages import (
+    ComparePage,
+    CompareQuery,
+    Draft,
+    Notice,
+    read_compare_page,
+)
+from verdicts.selectors import read_comparison
+from verel_site.access.actors import Actor
+from verel_site.access.projects import request_actor
+from verel_site.access.rights import Right
+from verel_site.kit.htmx import render_page
+from verel_site.kit.refusals import BadInput
+
+LISTED = 200
+
+
+@dataclass(frozen=True)
+class ChoosePage:
+    """`templates/verdicts/compare_choose.html`: the newest branches of a run, and likely pairs."""
+
+    run: Run
+    offers: list[Offer]
+    branches: list[tuple[Branch, int]]
+    hidden: int
+    may_compare: bool
+    left: str = ""
+    right: str = ""
+    notice: Notice | None = None
+
+    screen: str = "compare"
+    nav: str = "runs"
+    title: str = "Compare"
+
+
+@require_safe
+@login_required
+def open_compare(request: HttpRequest, run: UUID) -> HttpResponse:
+    """Opens the comparison of `?left=` and `?right=`, or asks which two."""
+    actor = request_actor(request)
+    found = read_run(actor=actor, run_id=run)
+    left, right = request.GET.get("left", ""), request.GET.get("right", "")
+    if not (left and right):
+        notice = Notice("Choose one more", "A comparison takes two branches.")
+        return _choose(request, actor, found, notice if left or right else None, 200)
+    try:
+        comparison = open_comparison(left=_read_id(left), right=_read_id(right), actor=actor)
+    except PairRefused as refusal:
+        return _choose(request, actor, found, _told(refusal), refusal.status)
+    return redirect("comparison", comparison.pk)
+
+
+def _read_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise BadInput("A branch is named by its UUID.") from error
+
+
+def _told(refusal: PairRefused | HeadMoved | BadLabel | SidesNotDrawn) -> Notice:
+    return Notice(refusal.title, f"{refusal.detail} What you filled in is kept.")
+
+
+def _choose(
+    request: HttpRequest, actor: Actor, run: Run, notice: Notice | None, status: int
+) -> HttpResponse:
+    lines = read_lines(run)
+    newest = sorted(lines.branches.values(), key=lambda branch: -branch.number)
+    request.verel_project = run.project  # type: ignore[attr-defined]
+    page = ChoosePage(
+        run=run,
+        offers=offer_pairs(list(lines.branches.values())),
+        branches=[(branch, lines.lanes[branch.pk]) for branch in newest[:LISTED]],
+        hidden=max(0, len(newest) - LISTED),
+        may_compare=actor.may(run.project_id, Right.LABEL),
+        left=request.GET.get("left", ""),
+        right=request.GET.get("right", ""),
+        notice=notice,
+    )
+    return render_page(request, "verdicts/compare_choose.html", page, status=status)
+
+
+@require_safe
+@login_required
+def show_comparison(request: HttpRequest, comparison: UUID) -> HttpResponse:
+    """Judging, or after this reviewer's label the merge. `?fresh=1` opens the present heads."""
+    actor = request_actor(request)
+    if request.GET.get("fresh") == "1":
+        old = read_comparison(actor=actor, comparison_id=comparison)
+        return redirect("comparison", _fresh(old, actor).pk)
+    query = CompareQuery.read(request.GET)
+    page = read_compare_page(actor=actor, comparison_id=comparison, query=query)
+    return render_compare(request, page)
+
+
+def render_compare(request: HttpRequest, page: ComparePage, *, status: int = 200) -> HttpResponse:
+    request.verel_project = page.comparison.project  # type: ignore[attr-defined]
+    return render_page(request, "verdicts/compare.html", page, status=status)
+
+
+@require_POST
+@login_required
+def label(request: HttpRequest, comparison: UUID) -> HttpResponse:
+    """Submits the judgement. What is refused comes back with the draft and the reason."""
+    actor = request_actor(request)
+    draft = Draft.read(request.POST)
+    if not draft.choice:
+        text = "Say which side is better, or that both are equal or bad. The rest is kept."
+        return _again(request, actor, comparison, draft, Notice("Nothing chosen yet", text), 422)
+    try:
+        _label(request, actor, comparison, draft)
+    except AlreadyLabelled:
+        pass
+    except HeadMoved:
+        return _look_again(request, actor, comparison, draft)
+    except (BadLabel, SidesNotDrawn) as refusal:
+        return _again(request, actor, comparison, draft, _told(refusal), refusal.status)
+    return redirect("comparison", comparison)
+
+
+def _label(request: HttpRequest, actor: Actor, comparison: UUID, draft: Draft) -> None:
+    label_comparison(
+        comparison_id=comparison,
+        actor=actor,
+        choice=draft.choice,
+        scores=draft.numbers(),
+        rationale=draft.rationale,
+        seen_heads={
+            side: request.POST[f"{side}_head"]
+            for side in ("left", "right")
+            if f"{side}_head" in request.POST
+        },
+    )
+
+
+def _again(
+    request: HttpRequest, actor: Actor, comparison: UUID, draft: Draft, notice: Notice, status: int
+) -> HttpResponse:
+    query = CompareQuery.read(request.POST)
+    page = read_compare_page(
+        actor=actor, comparison_id=comparison, query=query, draft=draft, notice=notice
+    )
+    return render_compare(request, page, status=status)
+
+
+def _fresh(old: Comparison, actor: Actor) -> Comparison:
+    return open_comparison(left=old.first_id, right=old.second_id, actor=actor)
+
+
+@transaction.atomic
+def _look_again(
+    request: HttpRequest, actor: Actor, comparison: UUID, draft: Draft
+) -> HttpResponse:
+    """409: the pair as it is now, what is new marked, and the draft turned to its new sides."""
+    old = read_comparison(actor=actor, comparison_id=comparison)
+    before = draw_sides(comparison_id=old.pk, reviewer=actor)
+    fresh = _fresh(old, actor)
+    after = draw_sides(comparison_id=fresh.pk, reviewer=actor)
+    if before.left.branch.pk != after.left.branch.pk:
+        draft = draft.swapped()
+    seen = {side.branch.pk: side.head_seq for side in (before.left, before.right)}
+    page = read_compare_page(
+        actor=actor,
+        comparison_id=fresh.pk,
+        query=CompareQuery.read(request.POST),
+        draft=draft,
+        notice=_moved(seen, fresh),
+        seen=seen,
+    )
+    return render_compare(request, page, status=409)
+
+
+def _moved(seen: dict[UUID, int], fresh: Comparison) -> Notice:
+    grown = (fresh.first_seq - seen[fresh.first_id]) + (fresh.second_seq - seen[fresh.second_id])
+    text = f"{grown:,} new event{'s' if grown != 1 else ''}, marked New. "
+    return Notice(
+        "A side moved on while you looked",
+        f"{text}Nothing was submitted. Your judgement is kept below: look again, then submit it.",
+    )
