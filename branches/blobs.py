@@ -1,7 +1,6 @@
 """Binary content parts over 8 KiB are kept out of line, addressed by their bytes."""
 
 import base64
-import binascii
 import hashlib
 from typing import Any
 from uuid import UUID
@@ -22,7 +21,10 @@ def keep_blobs(project_id: UUID, payload: dict[str, Any]) -> dict[str, Any]:
     content = payload.get("content")
     if not isinstance(content, list) or not any(_is_large(part) for part in content):
         return payload
-    parts = [_keep(project_id, part) if _is_large(part) else part for part in content]
+    parts = [
+        _keep(project_id, part, f"/payload/content/{index}") if _is_large(part) else part
+        for index, part in enumerate(content)
+    ]
     return {**payload, "content": parts}
 
 
@@ -33,14 +35,14 @@ def _is_large(part: Any) -> bool:
     return isinstance(data, str) and len(data) * 3 // 4 > INLINE_BYTES
 
 
-def _keep(project_id: UUID, part: dict[str, Any]) -> dict[str, Any]:
+def _keep(project_id: UUID, part: dict[str, Any], at: str) -> dict[str, Any]:
     mime = part.get("mime")
     if not isinstance(mime, str) or not 0 < len(mime) <= 120:
-        raise BadPart("A binary part names its MIME type.")
+        raise BadPart("A binary part names its MIME type.", pointer=f"{at}/mime")
     try:
         data = base64.b64decode(part["data"], validate=True)
-    except binascii.Error as error:
-        raise BadPart("A binary part carries base64.") from error
+    except ValueError as error:  # binascii.Error is one, and so is text beyond ASCII
+        raise BadPart("A binary part carries base64.", pointer=f"{at}/data") from error
     sha256 = hashlib.sha256(data).hexdigest()
     Blob.objects.get_or_create(
         project_id=project_id, sha256=sha256, defaults={"mime": mime, "data": data}

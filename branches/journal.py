@@ -4,7 +4,8 @@ Two doors. `append_events` takes what clients send, and refuses what breaks a ru
 is for Verel's own actions, inside their transaction, on a branch that they have locked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -109,7 +110,10 @@ def append_events(
     """
     branch = lock_branch(branch_id=branch_id)
     actor.demand(branch.project_id, Right.WRITE_EVENTS)
-    encoded = [encode(keep_blobs(branch.project_id, draft.payload)) for draft in drafts]
+    encoded = []
+    for index, draft in enumerate(drafts):
+        with _pointing_into(index):
+            encoded.append(encode(keep_blobs(branch.project_id, draft.payload)))
     known = _read_known(branch, drafts, encoded)
     fresh = _pick_fresh(branch, drafts, encoded, known)
     if fresh:
@@ -120,7 +124,8 @@ def append_events(
         for receipt in _insert(branch, [drafts[i] for i in fresh], [encoded[i] for i in fresh]):
             known[receipt.event_id] = receipt
         for index in fresh:
-            _apply(branch, drafts[index], known[drafts[index].event_id])
+            with _pointing_into(index):
+                _apply(branch, drafts[index], known[drafts[index].event_id])
     first_use = {drafts[index].event_id: index for index in reversed(fresh)}
     results = tuple(
         receipt
@@ -130,6 +135,16 @@ def append_events(
         for receipt in (known[draft.event_id],)
     )
     return Appended(results, branch.head_seq, bytes(branch.head_digest))
+
+
+@contextmanager
+def _pointing_into(index: int) -> Iterator[None]:
+    """A pointer into one event becomes a pointer into the batch."""
+    try:
+        yield
+    except Unprocessable as error:
+        error.pointer = f"/events/{index}{error.pointer or ''}"
+        raise
 
 
 def write_events(*, branch: Branch, drafts: Sequence[Draft]) -> tuple[Receipt, ...]:

@@ -14,6 +14,8 @@ from verel_site.access.models import Project
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import Refusal
 
+MAX_NAME = 120
+
 
 class RunTaken(Refusal):
     code = "run_taken"
@@ -47,8 +49,8 @@ def start_run(
         project_id=project_id,
         number=last + 1,
         goal=goal,
-        agent=agent or str(spec.get("agent") or ""),
-        model=model or str(spec.get("model") or ""),
+        agent=(agent or str(spec.get("agent") or ""))[:MAX_NAME],
+        model=(model or str(spec.get("model") or ""))[:MAX_NAME],
         spec=spec,
         metadata=metadata or {},
         origin=origin,

@@ -1,6 +1,6 @@
 """Stasis: a branch asks a person, and waits durably for the answer (see `approvals`)."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -56,8 +56,8 @@ def _read_expiry(value: Any) -> datetime | None:
         return None
     try:
         moment = parse_datetime(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or timezone.is_naive(moment):
-        raise BadApproval("expires_at is an aware ISO 8601 time.", pointer="/payload/expires_at")
-    return moment
+        if moment is not None and timezone.is_aware(moment):
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise BadApproval("expires_at is an aware ISO 8601 time.", pointer="/payload/expires_at")

@@ -201,6 +201,11 @@ def label_comparison(
             )
     except IntegrityError as error:
         raise AlreadyLabelled("Withdraw your label before you give another.") from error
+    _record_label(comparison, label, actor)
+    return label
+
+
+def _record_label(comparison: Comparison, label: Label, actor: Actor) -> None:
     record_act(
         project_id=comparison.project_id,
         actor=actor,
@@ -208,13 +213,12 @@ def label_comparison(
         subject=f"comparison:{comparison.pk}",
         after={
             "label": str(label.pk),
-            "choice": picked.value,
-            "chosen": str(won[0].pk) if won else None,
+            "choice": label.choice,
+            "chosen": str(label.chosen_id) if label.chosen_id else None,
             "heads": _heads_json(comparison),
         },
-        reason=rationale,
+        reason=label.rationale,
     )
-    return label
 
 
 def _read_choice(choice: str) -> Choice:
@@ -266,8 +270,10 @@ def _check_heads(sides: Sides, seen_heads: Mapping[str, str] | None) -> None:
     """Both branches still end with what is compared, and that is what the reviewer saw."""
     shown = {"left": sides.left, "right": sides.right}
     # The rows are locked, so that a side cannot grow between this look and the label.
-    locked = Branch.objects.select_for_update(of=("self",)).in_bulk(
-        sorted((side.branch.pk for side in shown.values()), key=str)
+    locked = (
+        Branch.objects.order_by("pk")
+        .select_for_update(of=("self",))
+        .in_bulk(sorted((side.branch.pk for side in shown.values()), key=str))
     )
     seen = seen_heads or {}
     moved = []

@@ -81,8 +81,8 @@ class CompareQuery:
             granularity=next((g for g in Granularity if g == grain), Granularity.DECISION),
         )
 
-    def href(self) -> str:
-        """The query string of this view, without what is the default."""
+    def href(self, base: str) -> str:
+        """The address of this view, without what is the default."""
         pairs = {
             "mode": self.mode if self.mode != "read" else "",
             "rows": self.rows if self.rows != CHUNK else "",
@@ -92,7 +92,7 @@ class CompareQuery:
             else "",
         }
         given = {name: value for name, value in pairs.items() if value}
-        return f"?{urlencode(given)}" if given else "?"
+        return f"{base}?{urlencode(given)}" if given else base
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +216,7 @@ class ComparePage:
     """`templates/verdicts/compare.html`. `judging` while this reviewer has not yet submitted."""
 
     comparison: Comparison
+    base: str
     judging: bool
     heading: str
     agreement: str
@@ -271,8 +272,10 @@ def read_compare_page(
     )
     tail = read_tail(parting)
     draft = draft or Draft()
+    base = reverse("comparison", args=[comparison.pk])
     page = ComparePage(
         comparison=comparison,
+        base=base,
         judging=judging,
         heading="Which continuation is better?",
         agreement="",
@@ -281,15 +284,15 @@ def read_compare_page(
         digest=short_digest(parting.digest),
         told=tell_ending(tail),
         tail=tail if query.shared else (),
-        tail_link=Link("", replace(query, shared=not query.shared).href(), query.shared),
+        tail_link=Link("", replace(query, shared=not query.shared).href(base), query.shared),
         modes=tuple(
-            Link(word, replace(query, mode=mode, rows=CHUNK).href(), mode == query.mode)
+            Link(word, replace(query, mode=mode, rows=CHUNK).href(base), mode == query.mode)
             for mode, word in MODES.items()
         ),
         query=query,
         sides=_heads(sides, (aligned.left_steps, aligned.right_steps), parting),
         rows=aligned.rows,
-        more=_more(query, aligned.total),
+        more=_more(query, aligned.total, base),
         draft=draft,
         notice=notice or _moved_notice(comparison, sides),
     )
@@ -321,12 +324,12 @@ def _heads(sides: Sides, steps: tuple[int, int], parting: Parting) -> tuple[Side
     return left, right
 
 
-def _more(query: CompareQuery, total: int) -> Link | None:
+def _more(query: CompareQuery, total: int, base: str) -> Link | None:
     if total <= query.rows:
         return None
     left = total - query.rows
     more = replace(query, rows=query.rows + CHUNK)
-    return Link(f"Load {min(CHUNK, left)} more of {left:,}", f"{more.href()}#row-{query.rows}")
+    return Link(f"Load {min(CHUNK, left)} more of {left:,}", f"{more.href(base)}#row-{query.rows}")
 
 
 def moved_sides(sides: Sides) -> list[tuple[str, int]]:
@@ -478,15 +481,15 @@ def _panel(
         else triplet_panel(
             winner=won.branch, loser=lost.branch, granularity=page.query.granularity
         ),
-        grains=_grains(page.query),
+        grains=_grains(page.query, page.base),
         blocked=blocked,
         may_bypass=bypassable and actor.may(project_id, Right.BYPASS_GATE),
     )
 
 
-def _grains(query: CompareQuery) -> tuple[Link, ...]:
+def _grains(query: CompareQuery, base: str) -> tuple[Link, ...]:
     return tuple(
-        Link(word, replace(query, granularity=grain).href(), grain == query.granularity)
+        Link(word, replace(query, granularity=grain).href(base), grain == query.granularity)
         for grain, word in GRANULARITY_WORDS.items()
     )
 
@@ -510,4 +513,3 @@ def _standing_merge(sides: Sides) -> Merge | None:
     pair = [sides.left.branch, sides.right.branch]
     found = Merge.objects.filter(reverted_at=None, winner__in=pair, losers__branch__in=pair)
     return found.order_by("-created_at").first()
-

@@ -1,5 +1,27 @@
 """Composition only: where each app's addresses hang."""
 
-from django.urls import URLPattern, URLResolver
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import URLPattern, URLResolver, include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from verel_site.kit.specimens import show_kit
+from verel_site.pages import SignIn, healthz, home, readyz
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", home, name="home"),
+    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("sign-in/<str:token>/", SignIn.as_view(), name="sign-in"),
+    path("kit/", show_kit, name="kit"),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", include("branches.api.urls")),
+    path("api/v1/", include("verdicts.api.urls")),
+    path("", include("branches.urls")),
+    path("", include("verdicts.urls")),
+    path("", include("verdicts.intake_urls")),
+]

@@ -29,6 +29,7 @@ class ApprovalList(Endpoint):
         ],
     )
     def get(self, request: Request) -> Response:
+        """What branches ask of people, the oldest first."""
         query = request.query_params
         named = query.get("project")
         page = list_approvals(

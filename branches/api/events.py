@@ -30,6 +30,7 @@ class EventList(Endpoint):
         ],
     )
     def get(self, request: Request) -> Response:
+        """Events that match every filter, ascending by position."""
         query = request.query_params.dict()
         after, limit = read_page(query)
         rows = read_events(actor=self.actor, query=query, after=after, limit=limit + 1)

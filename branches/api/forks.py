@@ -36,6 +36,7 @@ CUT = (
 class BranchForks(Endpoint):
     @documented(body=ForkRequestSerializer, answers={201: ForkSerializer}, creates=True)
     def post(self, request: Request, branch: UUID) -> Response:
+        """A branch after one event of this one. It begins with the override, and is claimable."""
         parent = read_branch(actor=self.actor, branch_id=branch)
         body = Body(request.data, fields=FIELDS)
 
@@ -58,12 +59,14 @@ class BranchForks(Endpoint):
 class BranchDetail(Endpoint):
     @documented(answers={200: BranchSerializer})
     def get(self, request: Request, branch: UUID) -> Response:
+        """A branch, its head, and who holds it."""
         return Response(branch_json(read_branch(actor=self.actor, branch_id=branch)))
 
 
 class BranchContext(Endpoint):
     @documented(answers={200: ContextSerializer}, parameters=CUT)
     def get(self, request: Request, branch: UUID) -> Response:
+        """The lineage as a model is to see it; the same prefix is always the same bytes."""
         query = request.query_params
         found = read_branch(actor=self.actor, branch_id=branch)
         upto = read_int(query, "upto", found.head_seq, low=0, high=MAX_WHOLE)
@@ -78,6 +81,7 @@ class BranchMove(Endpoint):
 
     @documented(body=ReasonSerializer, answers={200: BranchSerializer})
     def post(self, request: Request, branch: UUID) -> Response:
+        """Moves the branch, tells its agent, and keeps who asked and why."""
         read_branch(actor=self.actor, branch_id=branch)
         body = Body(request.data, fields=("reason",))
         reason = body.text("reason", longest=MAX_REASON, default="")

@@ -15,7 +15,7 @@ from branches.api.serializers import (
 )
 from branches.runs import start_run
 from branches.selectors.events import read_run
-from branches.selectors.listings import list_branches, list_runs
+from branches.selectors.listings import list_branches, list_runs, read_counted_run
 from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented, query_parameter
 from verel_site.access.idempotency import Answer, answer_once
 from verel_site.access.projects import get_project
@@ -33,6 +33,7 @@ FILTERS = (
 class RunList(Endpoint):
     @documented(answers={200: RunPageSerializer}, parameters=[*PAGING_PARAMETERS, *FILTERS])
     def get(self, request: Request, project: str) -> Response:
+        """The project's runs, by number."""
         query = request.query_params
         after, limit = read_page(query)
         page = list_runs(
@@ -48,6 +49,7 @@ class RunList(Endpoint):
 
     @documented(body=RunStartSerializer, answers={201: RunStartedSerializer}, creates=True)
     def post(self, request: Request, project: str) -> Response:
+        """Starts a run: its trunk holds one event, `harness.run.started`."""
         found = get_project(actor=self.actor, slug=project)
         body = Body(request.data, fields=FIELDS)
 
@@ -69,13 +71,15 @@ class RunList(Endpoint):
 class RunDetail(Endpoint):
     @documented(answers={200: RunDetailSerializer})
     def get(self, request: Request, run: UUID) -> Response:
-        found = read_run(actor=self.actor, run_id=run)
+        """A run, its spec, and how much it holds."""
+        found = read_counted_run(actor=self.actor, run_id=run)
         return Response({**run_json(found), "spec": found.spec})
 
 
 class RunTree(Endpoint):
     @documented(answers={200: TreeSerializer})
     def get(self, request: Request, run: UUID) -> Response:
+        """Every branch as a flat list, parents before their children."""
         found = read_run(actor=self.actor, run_id=run)
         branches = list_branches(actor=self.actor, run=found)
         return Response({"run": str(found.pk), "branches": [node_json(row) for row in branches]})

@@ -11,6 +11,7 @@ Colours and strokes are the style sheet's (`.lanes`).
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Final, Literal
 
 PITCH: Final = 14
@@ -54,34 +55,46 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Start[K: Hashable]:
-    """What decides a branch's lane: whose fork it is (None for a root), and where it begins."""
+    """What decides a branch's lane: whose fork it is (None for a root), and when it was made.
+
+    `made` is any integer that rises with time. The place of the fork will not do: a fork made
+    today after an old event would push younger lanes aside.
+    """
 
     key: K
     parent: K | None
-    first: int
+    made: int
 
 
 def assign_lanes[K: Hashable](branches: Iterable[Start[K]]) -> dict[K, int]:
     """A lane for each branch: 0 for the trunk, then the lowest free one right of the parent's.
 
-    A branch keeps its lane for the whole run, so a new fork never moves an older one. Branches
-    may come in any order; those that begin earlier choose first. An unknown parent counts as
-    the trunk.
+    Branches may come in any order; those made earlier choose first, so a branch keeps its lane
+    for the whole run. A branch with an unknown parent lies right of the trunk, and so do
+    branches that are each other's ancestors.
     """
+    made = sorted(branches, key=lambda branch: branch.made)
+    known = {branch.key for branch in made}
+    children: dict[K | None, list[int]] = defaultdict(list)
+    for index, branch in enumerate(made):
+        children[branch.parent if branch.parent in known else None].append(index)
     lanes: dict[K, int] = {}
     taken: set[int] = set()
-    ordered = sorted(branches, key=lambda b: (b.first, b.parent is not None))
-    waiting = {b.key for b in ordered}
-    while ordered:
-        ready = [b for b in ordered if b.parent is None or b.parent not in waiting] or ordered
-        for branch in ready:
-            lane = lanes.get(branch.parent, 0) + 1 if branch.parent is not None else 0
-            while lane in taken:
-                lane += 1
-            lanes[branch.key] = lane
-            taken.add(lane)
-            waiting.discard(branch.key)
-        ordered = [b for b in ordered if b.key in waiting]
+    ready = children[None][:]
+    heapify(ready)
+    while len(lanes) < len(known):
+        if not ready:
+            ready = [next(i for i, branch in enumerate(made) if branch.key not in lanes)]
+        branch = made[heappop(ready)]
+        if branch.key in lanes:
+            continue
+        lane = 0 if branch.parent is None else lanes.get(branch.parent, 0) + 1
+        while lane in taken:
+            lane += 1
+        lanes[branch.key] = lane
+        taken.add(lane)
+        for index in children.get(branch.key, []):
+            heappush(ready, index)
     return lanes
 
 

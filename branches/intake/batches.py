@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_datetime
 from branches.domain.terms import PREFIXES, SERVER_SOURCE
 from branches.journal import Draft
 from verel_site.kit.refusals import BadInput, Refusal
-from verel_site.kit.strict_json import MAX_DEPTH, check, encode
+from verel_site.kit.strict_json import MAX_DEPTH, check, encode, escape_pointer
 
 MAX_EVENTS = 5000
 MAX_EVENT_BYTES = 1024 * 1024
@@ -63,7 +63,8 @@ def read_event(event: Any, *, branch_id: UUID, at: str) -> Draft:
         raise BadEvent("An event is an object.", pointer=at)
     unknown = next((name for name in event if name not in FIELDS), None)
     if unknown is not None:
-        raise BadEvent(f"Unknown field {unknown!r}.", pointer=f"{at}/{unknown}")
+        name = str(unknown)[:MAX_TYPE]
+        raise BadEvent(f"Unknown field {name!r}.", pointer=f"{at}/{escape_pointer(name)}")
     if _read_id(event, "branch", at) not in (None, branch_id):
         raise BadEvent("The event names another branch than the address.", pointer=f"{at}/branch")
     event_id = _read_id(event, "event_id", at)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -148,7 +148,6 @@ class EventDetail:
     payload: Payload | None
     json: Payload
     shows_json: bool
-    shows_all: bool
     override: Overridden | None
     stasis: Stasis | None
     answer_waits: bool
@@ -158,8 +157,10 @@ class EventDetail:
     earlier: str
     later: str
     href: str
+    json_href: str
+    whole_href: str
+    whole_url: str
     suffix: str
-    url: str
     fork_url: str
     download_url: str
     bytes: int
@@ -181,7 +182,6 @@ def tell_detail(
     view: View,
     lines: Lines,
     reader: Reader,
-    shows_all: bool = False,
     draft: Mapping[str, str] | None = None,
 ) -> EventDetail:
     """The detail of an event of the view's run. `draft` is an answer that was refused, with why.
@@ -191,10 +191,11 @@ def tell_detail(
     branch = lines.branches[event.branch_id]
     stored = stored_event(event)
     telling = tell_event(stored)
-    limit = None if shows_all else FIRST_CHARACTERS
+    limit = None if view.whole else FIRST_CHARACTERS
     heading, code, pair = _read_pair(event, stored, branch, view)
     request = lines.asked.get((event.branch_id, event.seq))
     earlier, later = _read_neighbours(event, view, lines)
+    here = replace(view, event=event.event_id, after=None, before=None, json=False, whole=False)
     prose, calls, payload = _prose(stored), _calls(stored, limit), _body(stored, limit)
     prose_cut = limit is not None and len(prose) > FIRST_PROSE
     override = _read_override(event, stored, branch, lines)
@@ -215,18 +216,19 @@ def tell_detail(
         payload=payload,
         json=make_payload("JSON", _pretty(dict(stored.payload)), limit),
         shows_json=view.json or not (prose or calls or payload or override or request),
-        shows_all=shows_all,
         override=override,
         stasis=make_stasis(request.approval, draft) if request and reader.may_answer else None,
         answer_waits=request is not None,
         facts=tuple(_facts(event, stored, branch, view)),
         pair=pair,
         forks=lines.forks.get((event.branch_id, event.seq), 0),
-        earlier=view.href(event=earlier, after=None, before=None) if earlier else "",
-        later=view.href(event=later, after=None, before=None) if later else "",
-        href=view.href(event=event.event_id, after=None, before=None),
+        earlier=here.href(event=earlier) if earlier else "",
+        later=here.href(event=later) if later else "",
+        href=here.href(),
+        json_href=here.href(json=True),
+        whole_href=here.href(whole=True),
+        whole_url=f"{reverse('event', args=[event.event_id])}?{replace(here, event=None, whole=True).query()}",
         suffix=view.suffix,
-        url=reverse("event", args=[event.event_id]),
         fork_url=reverse("fork", args=[event.event_id]),
         download_url=reverse("event-payload", args=[event.event_id]),
         bytes=len(event.payload) - 1,

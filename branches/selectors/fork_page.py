@@ -17,7 +17,7 @@ from branches.domain.override import Override, build_frame, parse_override
 from branches.domain.telling import Telling, main_argument, one_line, tell_event
 from branches.models import Branch, Event
 from branches.selectors.event_page import PatchLine, tell_patches
-from branches.selectors.events import iter_lineage, read_event, stored_event
+from branches.selectors.events import iter_lineage, stored_event
 from branches.selectors.run_lines import Lines, read_lines
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
@@ -133,16 +133,15 @@ class ForkPage:
 def read_fork_page(
     *,
     actor: Actor,
-    event_id: UUID,
+    event: Event,
     draft: ForkDraft,
     error: tuple[str, str, str] = ("", "", ""),
     verdicts: Mapping[UUID, str] | None = None,
 ) -> ForkPage:
     """The drawer for a fork after an event. `error` is the title, detail and pointer of a refusal.
 
-    Raises NotFound for an event that the actor may not see, Forbidden for one it may not fork.
+    `event` as `read_event` gives it. Raises Forbidden for a reader who may not fork.
     """
-    event = read_event(actor=actor, event_id=event_id)
     actor.demand(event.project_id, Right.FORK)
     branch, run = event.branch, event.run
     lines = read_lines(run)
@@ -173,9 +172,9 @@ def read_fork_page(
         tried=_read_tried(branch, event.seq, lines, verdicts or {}),
         override_in_prompt=run.project.override_in_prompt,
         author=actor.name,
-        url=reverse("fork", args=[event_id]),
-        preview_url=reverse("fork-preview", args=[event_id]),
-        back=f"{reverse('run', args=[run.pk])}?event={event_id}",
+        url=reverse("fork", args=[event.event_id]),
+        preview_url=reverse("fork-preview", args=[event.event_id]),
+        back=f"{reverse('run', args=[run.pk])}?event={event.event_id}",
         error=detail,
         error_title=title,
         error_at=pointer.removeprefix("/"),

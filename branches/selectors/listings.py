@@ -64,6 +64,14 @@ def list_runs(
     return cut(rows.with_counts().order_by("number")[: limit + 1], limit)
 
 
+def read_counted_run(*, actor: Actor, run_id: UUID) -> Run:
+    """A run, with its counts of branches, events and tokens."""
+    run = Run.objects.visible_to(actor).with_counts().filter(pk=run_id).first()
+    if run is None:
+        raise NotFound(f"There is no run {run_id} that you may see.")
+    return run
+
+
 def list_branches(*, actor: Actor, run: Run) -> list[Branch]:
     """Every branch of a run, parents before their children: numbers rise along every line."""
     return list(Branch.objects.visible_to(actor).filter(run=run).order_by("number"))

@@ -1,6 +1,6 @@
 """The list of a project's runs: filters, one page of rows, and how to begin where there is none."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -73,14 +73,26 @@ class RunRow:
 
 
 @dataclass(frozen=True)
+class Facet:
+    """One filter as a link."""
+
+    key: str
+    name: str
+    href: str
+    current: bool
+
+
+@dataclass(frozen=True)
 class RunListPage:
     """`begins` says that the project has no run at all, whatever the filters."""
 
     project: Project
     rows: tuple[RunRow, ...]
     filters: Filters
-    statuses: tuple[str, ...]
-    agents: tuple[str, ...]
+    statuses: tuple[Facet, ...]
+    agents: tuple[Facet, ...]
+    waits: Facet
+    clear_href: str
     older_href: str
     newest_href: str
     import_href: str
@@ -128,13 +140,24 @@ def read_run_list(*, actor: Actor, slug: str, filters: Filters) -> RunListPage:
     keys = [run.pk for run in runs]
     statuses, waits = _read_statuses(keys), _read_waits(keys)
     here = reverse("run-list", args=[project.slug])
+
+    def link(**changes: Any) -> str:
+        return here + _query(replace(filters, older=None, **changes))
+
     older = (runs[-1].touched_at, runs[-1].pk) if len(found) > PAGE else None
     return RunListPage(
         project=project,
         rows=tuple(_row(run, statuses.get(run.pk, {}), waits.get(run.pk, 0)) for run in runs),
         filters=filters,
-        statuses=tuple(status.value for status in _ORDER),
-        agents=_read_agents(project),
+        statuses=(
+            Facet("", "Any status", link(status=""), not filters.status),
+            *(_status_facet(status, filters, link(status=status.value)) for status in _ORDER),
+        ),
+        agents=_agent_facets(_read_agents(project), filters, link),
+        waits=Facet(
+            "stasis", "Waits for approval", link(waits=not filters.waits), filters.waits
+        ),
+        clear_href=here,
         older_href=here + _query(replace(filters, older=older)) if older else "",
         newest_href=here + _query(replace(filters, older=None)) if filters.older else "",
         import_href=_href("import", slug) if actor.may(project.pk, Right.IMPORT) else "",
@@ -143,6 +166,19 @@ def read_run_list(*, actor: Actor, slug: str, filters: Filters) -> RunListPage:
         and not filters.older
         and (not filters.narrows or not Run.objects.filter(project=project).exists()),
     )
+
+
+def _status_facet(status: Status, filters: Filters, href: str) -> Facet:
+    return Facet(status.value, status.value.capitalize(), href, filters.status == status)
+
+
+def _agent_facets(
+    agents: Iterable[str], filters: Filters, link: Callable[..., str]
+) -> tuple[Facet, ...]:
+    facets = [Facet(name, name, link(agent=name), filters.agent == name) for name in agents]
+    if not facets:
+        return ()
+    return (Facet("", "Any agent", link(agent=""), not filters.agent), *facets)
 
 
 def _filter_runs(project: Project, filters: Filters) -> QuerySet[Run]:

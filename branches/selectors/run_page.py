@@ -136,8 +136,20 @@ class RunPage:
     rows_url: str = ""
 
     @property
-    def total(self) -> int:
-        return self.head.events
+    def fold_href(self) -> str:
+        return self.view.href(folded=True)
+
+    @property
+    def unfold_href(self) -> str:
+        return self.view.href(folded=False)
+
+    @property
+    def all_lanes_href(self) -> str:
+        return self.view.href(branch=None, after=None, before=None)
+
+    @property
+    def newest_href(self) -> str:
+        return self.view.href(event=None, after=None, before=None, q="")
 
 
 @dataclass(frozen=True)
@@ -163,12 +175,17 @@ class SidePage:
 
 
 def read_run_page(
-    *, actor: Actor, view: View, verdicts: Mapping[UUID, str] | None = None
+    *,
+    actor: Actor,
+    view: View,
+    verdicts: Mapping[UUID, str] | None = None,
+    error_sought: bool = False,
 ) -> RunPage:
     """The page that a view asks for.
 
     A constant number of queries, whatever the run holds; a search adds one for each thousand
-    events that it looks at. `verdicts` are gates' words by branch.
+    events that it looks at. `verdicts` are gates' words by branch. `error_sought` says that the
+    reader was led back here because no later event is an error.
     """
     run = read_run(actor=actor, run_id=view.run)
     lines = read_lines(run, branch=view.branch)
@@ -205,6 +222,7 @@ def read_run_page(
         search=_make_search(view, found, selected) if view.q else None,
         detail=tell_detail(chosen, view=view, lines=lines, reader=reader) if chosen else None,
         reader=reader,
+        notice="There is no error after this event." if error_sought else "",
         title=f"r-{run.number} {run.goal[:80]}",
         socket=f"/ws/runs/{run.pk}/",
         minimap_url=reverse("run-minimap", args=[run.pk]),
@@ -254,7 +272,6 @@ def read_detail(
     actor: Actor,
     event: Event,
     view: View,
-    shows_all: bool = False,
     draft: Mapping[str, str] | None = None,
 ) -> EventDetail:
     """One event in full, for a reader who may see its run."""
@@ -265,7 +282,6 @@ def read_detail(
         view=view,
         lines=lines,
         reader=read_reader(actor, run),
-        shows_all=shows_all,
         draft=draft,
     )
 

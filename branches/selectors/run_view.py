@@ -24,7 +24,8 @@ class View:
 
     `branch` shows one lineage alone, else all lanes are interleaved. Cursors (`after`, `before`)
     are steps of that lineage, or positions where all lanes are shown. Without `event` and cursors
-    the newest events are shown. `folded` shuts calls whose result went well.
+    the newest events are shown. `folded` shuts calls whose result went well; `json` and `whole`
+    are about the event that is shown in full.
     """
 
     run: UUID
@@ -36,6 +37,7 @@ class View:
     q: str = ""
     folded: bool = True
     json: bool = False
+    whole: bool = False
 
     @property
     def shows_all_kinds(self) -> bool:
@@ -52,24 +54,20 @@ class View:
             pairs += [("show", kind) for kind in ALL_KINDS if kind in self.kinds] or [("show", "")]
         pairs += [("folds", "open")] if not self.folded else []
         pairs += [("view", "json")] if self.json else []
+        pairs += [("all", "1")] if self.whole else []
         return urlencode(pairs)
 
     @property
     def suffix(self) -> str:
         """The query string that keeps the lanes, the kinds and the search, but no place."""
-        query = replace(self, event=None, after=None, before=None).query()
+        place = replace(self, event=None, after=None, before=None, json=False, whole=False)
+        query = place.query()
         return f"?{query}" if query else ""
 
     def href(self, **changes: Any) -> str:
         """The run page's address of this view, changed as named."""
-        return self._at("run", changes)
-
-    def rows_href(self, **changes: Any) -> str:
-        return self._at("run-rows", changes)
-
-    def _at(self, name: str, changes: dict[str, Any]) -> str:
         query = replace(self, **changes).query()
-        return reverse(name, args=[self.run]) + (f"?{query}" if query else "")
+        return reverse("run", args=[self.run]) + (f"?{query}" if query else "")
 
 
 def read_view(run: UUID, query: QueryDict) -> View:
@@ -84,6 +82,7 @@ def read_view(run: UUID, query: QueryDict) -> View:
         q=query.get("q", "").strip()[:MAX_QUERY],
         folded=query.get("folds") != "open",
         json=query.get("view") == "json",
+        whole=query.get("all") == "1",
     )
 
 

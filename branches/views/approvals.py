@@ -24,7 +24,8 @@ from verel_site.kit.strict_json import decode
 def approval_answer(request: HttpRequest, approval: UUID) -> HttpResponse:
     """Answers, then shows the request's event again; a refusal is told there, the draft kept."""
     actor = request_actor(request)
-    row = Approval.objects.visible_to(actor).select_related("branch").filter(pk=approval).first()
+    seen = Approval.objects.filter(project_id__in=actor.projects).select_related("branch")
+    row = seen.filter(pk=approval).first()
     if row is None:
         raise NotFound(f"There is no approval {approval} that you may see.")
     view = read_view(row.branch.run_id, request.GET)

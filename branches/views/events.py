@@ -25,9 +25,7 @@ def event(request: HttpRequest, event: UUID) -> HttpResponse:
     view = read_view(row.run_id, request.GET)
     if request.headers.get("HX-Request") != "true":
         return redirect(view.href(event=event, after=None, before=None))
-    detail = read_detail(
-        actor=actor, event=row, view=view, shows_all=request.GET.get("all") == "1"
-    )
+    detail = read_detail(actor=actor, event=row, view=view)
     response = render(request, "branches/_event_detail.html", {"detail": detail})
     patch_vary_headers(response, VARY)
     return response

@@ -16,6 +16,7 @@ from branches.forks import fork_branch
 from branches.models import Event
 from branches.selectors.events import read_event
 from branches.selectors.fork_page import ForkDraft, ForkPage, read_fork_page
+from branches.views.runs import ReadVerdicts, no_verdicts
 from verel_site.access.actors import Actor
 from verel_site.access.models import RememberedAnswer
 from verel_site.access.projects import request_actor
@@ -28,24 +29,28 @@ TOKEN_CHARACTERS = 64
 
 @require_http_methods(["GET", "POST"])
 @login_required
-def fork(request: HttpRequest, event: UUID) -> HttpResponse:
+def fork(
+    request: HttpRequest, event: UUID, read_verdicts: ReadVerdicts = no_verdicts
+) -> HttpResponse:
     """GET: the drawer, or a page of its own without htmx. POST: the fork, and on to its branch.
 
-    A refusal comes back in the drawer, with its status, and what was typed is kept.
+    A refusal comes back in the drawer as 409 or 422, and what was typed is kept.
     """
     actor = request_actor(request)
-    if request.method == "GET":
-        return _render(request, read_fork_page(actor=actor, event_id=event, draft=_new_draft()))
-    draft = _read_draft(request.POST)
     row = read_event(actor=actor, event_id=event)
+    verdicts = read_verdicts(row.run_id)
+    if request.method == "GET":
+        page = read_fork_page(actor=actor, event=row, draft=_new_draft(), verdicts=verdicts)
+        return _render(request, page)
+    draft = _read_draft(request.POST)
     try:
         branch = fork_once(event=row, actor=actor, draft=draft)
     except (Forbidden, NotFound):
         raise
     except Refusal as refusal:
         told = (refusal.title, refusal.detail, refusal.pointer or "")
-        page = read_fork_page(actor=actor, event_id=event, draft=draft, error=told)
-        return _render(request, page, status=refusal.status)
+        page = read_fork_page(actor=actor, event=row, draft=draft, error=told, verdicts=verdicts)
+        return _render(request, page, status=refusal.status if refusal.status == 409 else 422)
     href = f"{reverse('run', args=[row.run_id])}?branch={branch}"
     if request.headers.get("HX-Request") == "true":
         return HttpResponseClientRedirect(href)
@@ -54,10 +59,17 @@ def fork(request: HttpRequest, event: UUID) -> HttpResponse:
 
 @require_POST
 @login_required
-def fork_preview(request: HttpRequest, event: UUID) -> HttpResponse:
+def fork_preview(
+    request: HttpRequest, event: UUID, read_verdicts: ReadVerdicts = no_verdicts
+) -> HttpResponse:
     """What the override would do, and nothing done. Without htmx the whole page, text kept."""
+    actor = request_actor(request)
+    row = read_event(actor=actor, event_id=event)
     page = read_fork_page(
-        actor=request_actor(request), event_id=event, draft=_read_draft(request.POST)
+        actor=actor,
+        event=row,
+        draft=_read_draft(request.POST),
+        verdicts=read_verdicts(row.run_id),
     )
     if request.headers.get("HX-Request") == "true":
         return render(request, "branches/_fork_preview.html", {"page": page, "swaps": True})

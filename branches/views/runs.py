@@ -10,13 +10,13 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from branches.models import Branch
+from branches.selectors.events import read_branch, read_run
 from branches.selectors.run_lines import read_lines
 from branches.selectors.run_list import read_filters, read_run_list
 from branches.selectors.run_page import read_rows_page, read_run_page, read_side_page
 from branches.selectors.run_rows import CHUNK, MAX_CHUNK
 from branches.selectors.run_search import find_error
 from branches.selectors.run_view import read_view
-from branches.selectors.events import read_branch, read_run
 from branches.steering import abandon_branch, complete_branch, pause_branch, resume_branch
 from verel_site.access.projects import request_actor
 from verel_site.kit.cursors import read_int
@@ -42,17 +42,13 @@ def no_verdicts(run: UUID) -> Mapping[UUID, str]:
 @require_GET
 @login_required
 def run_list(request: HttpRequest, slug: str) -> HttpResponse:
-    page = read_run_list(
-        actor=request_actor(request), slug=slug, filters=read_filters(request.GET)
-    )
+    page = read_run_list(actor=request_actor(request), slug=slug, filters=read_filters(request.GET))
     return render_page(request, "branches/run_list.html", page)
 
 
 @require_GET
 @login_required
-def run(
-    request: HttpRequest, run: UUID, read_verdicts: ReadVerdicts = no_verdicts
-) -> HttpResponse:
+def run(request: HttpRequest, run: UUID, read_verdicts: ReadVerdicts = no_verdicts) -> HttpResponse:
     page = read_run_page(
         actor=request_actor(request),
         view=read_view(run, request.GET),

@@ -13,6 +13,8 @@ const WORDS = { live: "Live", behind: "Reconnecting", paused: "Paused while you 
 
 function show(state) {
   for (const el of document.querySelectorAll("[data-live-state]")) {
+    // Unchanged text is left alone: writing it would wake the observer below for ever.
+    if (el.dataset.live === state && el.textContent === WORDS[state]) continue;
     el.dataset.live = state;
     el.textContent = WORDS[state];
   }
@@ -83,7 +85,7 @@ function scan() {
 }
 
 scan();
-document.addEventListener("htmx:afterSettle", scan);
-new MutationObserver(() => release() ?? showAll()).observe(document.body, { attributes: true, subtree: true, attributeFilter: ["data-live-hold"] });
+// A swap that leaves nothing behind settles nothing, so the page itself is watched.
+new MutationObserver(scan).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-live-hold"] });
 window.addEventListener("pagehide", () => { for (const [el, ear] of ears) close(el, ear); });
 window.addEventListener("pageshow", (event) => { if (event.persisted) scan(); });

@@ -96,3 +96,10 @@ document.addEventListener("click", (event) => {
   if (link && event.isTrusted) event.preventDefault();
   if (event.isTrusted) choose(list, row);
 });
+
+// Other scripts choose a row by telling it so.
+document.addEventListener("verel:choose", (event) => {
+  const row = event.target.closest("[data-row]");
+  const list = row?.closest("[data-rows]");
+  if (list) choose(list, row);
+});

@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.utils import timezone
 
 from branches.models import Branch
-from verdicts.domain.terms import Grader
 from verdicts.models import Policy, Report, Runner
 from verdicts.policies import change_policy
 from verdicts.receipts import owed_nonce, sign_receipt
@@ -104,6 +103,3 @@ def require(project: Project, *graders: str, **extra: Any) -> Policy:
 
 def now() -> datetime:
     return timezone.now()
-
-
-TEST = Grader.TEST

@@ -42,6 +42,7 @@ JSON_LINES = "application/x-ndjson"
 class MergeList(Endpoint):
     @documented(body=MergeRequestSerializer, answers={201: MergeSerializer}, creates=True)
     def post(self, request: Request) -> Response:
+        """The winner is merged, the losers are abandoned, and triplets follow."""
         body = Body(request.data, fields=FIELDS)
         winner = read_branch(actor=self.actor, branch_id=body.uuid("winner"))
 
@@ -71,6 +72,7 @@ def _read_bypass(body: Body) -> str | None:
 class MergeDetail(Endpoint):
     @documented(answers={200: MergeSerializer})
     def get(self, request: Request, merge: UUID) -> Response:
+        """A merge, what let it in, and its triplets."""
         return Response(merge_json(read_merge(actor=self.actor, merge_id=merge)))
 
 
@@ -103,6 +105,7 @@ class TripletList(Endpoint):
 class DatasetList(Endpoint):
     @documented(body=DatasetRequestSerializer, answers={201: DatasetSerializer}, creates=True)
     def post(self, request: Request) -> Response:
+        """A snapshot of all triplets that may leave."""
         body = Body(request.data, fields=("project", "format", "filter"))
         named = body.text("project", longest=64, default="")
         project = pick_project(actor=self.actor, named=named, pointer="/project")
@@ -122,6 +125,7 @@ class DatasetList(Endpoint):
 class DatasetDetail(Endpoint):
     @documented(answers={200: DatasetSerializer})
     def get(self, request: Request, dataset: UUID) -> Response:
+        """A dataset's manifest and the names of its files."""
         return Response(dataset_json(read_dataset(actor=self.actor, dataset_id=dataset)))
 
 
@@ -131,6 +135,7 @@ class DatasetFile(Endpoint):
         parameters=[query_parameter("name", "one of the dataset's files; the rows by default")],
     )
     def get(self, request: Request, dataset: UUID) -> HttpResponse:
+        """One file of a dataset, as an attachment."""
         asked = request.query_params.get("name", "")
         name, data = read_dataset_file(actor=self.actor, dataset_id=dataset, name=asked)
         kind = JSON_LINES if name.endswith(".jsonl") else "text/plain; charset=utf-8"

@@ -27,6 +27,7 @@ from verel_site.kit.cursors import read_page
 class BranchReports(Endpoint):
     @documented(answers={200: ReportPageSerializer}, parameters=PAGING_PARAMETERS)
     def get(self, request: Request, branch: UUID) -> Response:
+        """A branch's reports on this head and on older ones, in order of arrival."""
         after, limit = read_page(request.query_params)
         found = read_branch(actor=self.actor, branch_id=branch)
         rows = read_reports(actor=self.actor, branch=found).filter(order__gt=after)
@@ -36,6 +37,7 @@ class BranchReports(Endpoint):
 
     @documented(body=ReportRequestSerializer, answers={201: ReportSerializer}, creates=True)
     def post(self, request: Request, branch: UUID) -> Response:
+        """Files what one grader says of one head."""
         found = read_branch(actor=self.actor, branch_id=branch)
 
         def act() -> Answer:
@@ -50,4 +52,5 @@ class BranchReports(Endpoint):
 class BranchGate(Endpoint):
     @documented(answers={200: GateSerializer})
     def get(self, request: Request, branch: UUID) -> Response:
+        """What all reports on the head come to, and what is still owed."""
         return Response(read_gate(read_branch(actor=self.actor, branch_id=branch)).as_json())

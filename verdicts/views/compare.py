@@ -174,9 +174,7 @@ def _fresh(old: Comparison, actor: Actor) -> Comparison:
 
 
 @transaction.atomic
-def _look_again(
-    request: HttpRequest, actor: Actor, comparison: UUID, draft: Draft
-) -> HttpResponse:
+def _look_again(request: HttpRequest, actor: Actor, comparison: UUID, draft: Draft) -> HttpResponse:
     """409: the pair as it is now, what is new marked, and the draft turned to its new sides."""
     old = read_comparison(actor=actor, comparison_id=comparison)
     before = draw_sides(comparison_id=old.pk, reviewer=actor)

@@ -32,10 +32,6 @@ from verel_site.access.rights import Right
 from verel_site.kit.htmx import render_page
 from verel_site.kit.refusals import Forbidden, NotFound, Refusal, Unprocessable
 
-# The two that lie in the past tense of an approval that nobody may give: these stay pages of
-# their own, for there is nothing on the compare page that would help.
-_ELSEWHERE = (NotFound, Forbidden)
-
 
 @require_POST
 @login_required
@@ -49,11 +45,12 @@ def merge(request: HttpRequest, comparison: UUID) -> HttpResponse:
             comparison_id=comparison,
             actor=actor,
             expected_heads=_read_heads(request, actor, comparison),
-            note=draft.bypass_reason if past_gate else draft.note,
+            note=draft.note,
             granularity=_read_granularity(request),
             bypass_reason=draft.bypass_reason if past_gate else None,
         )
-    except _ELSEWHERE:
+    except (NotFound, Forbidden):
+        # Whoever may not merge gets the house's page, and not the pair again.
         raise
     except Refusal as refusal:
         notice = Notice(
@@ -175,7 +172,7 @@ def read_merge_page(*, actor: Actor, merge_id: UUID, notice: Notice | None = Non
         losers=tuple((loser, lanes.get(loser.branch_id, 0)) for loser in losers),
         triplets=tuple(ShownTriplet(one, _stored_parts(one)) for one in triplets),
         granularity=GRANULARITY_WORDS[Granularity(row.granularity)],
-        head=short_digest(row.winner_digest),
+        head=short_digest(bytes(row.winner_digest)),
         may_revert=row.reverted_at is None and actor.may(row.project_id, Right.MERGE),
         may_undo=_may_undo(row, actor),
         notice=notice,

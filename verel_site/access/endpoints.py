@@ -11,6 +11,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -29,8 +30,23 @@ class Collided(Refusal):
     title = "Two requests collided"
 
 
+class OneRenderer(BaseContentNegotiation):
+    """Answers are JSON, whatever is asked for. DRF's own negotiation would take `?format=` of a
+    context for itself, and refuse a client that asks for a dataset's file by its media type."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return DefaultContentNegotiation().select_parser(request, parsers)
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[Any, str]:
+        return renderers[0], renderers[0].media_type
+
+
 class Endpoint(APIView):
-    """A view of the API. Anonymous requests end in a 401 before any of its methods run."""
+    content_negotiation_class = OneRenderer
+
+    # No docstring: the schema would give it to every method that has none of its own.
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         # Without a length DRF takes a body for empty, and so drops every chunked one.

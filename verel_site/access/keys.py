@@ -66,7 +66,7 @@ def read_key(text: str) -> tuple[ApiKey, Actor] | None:
     """The live key of a presented text, or None: unknown, wrong, expired and revoked look alike."""
     prefix, _, rest = text.partition("_")
     key_id, _, secret = rest.partition("_")
-    if prefix != "vk" or not key_id or not secret:
+    if prefix != "vk" or not (key_id.isascii() and key_id.isalnum()) or not secret:
         return None
     key = ApiKey.objects.select_related("project").filter(pk=key_id).first()
     expected = key.secret_sha256 if key else _sha256("")

@@ -1,7 +1,10 @@
 """Projects and their members."""
 
+from uuid import UUID
+
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import transaction
+from django.db.models import Q
 from django.http import HttpRequest
 
 from verel_site.access.actors import Actor, person_actor
@@ -51,9 +54,18 @@ def request_actor(request: HttpRequest) -> Actor:
     return kept
 
 
+def _as_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
 def get_project(*, actor: Actor, slug: str) -> Project:
     """By slug or id, if the actor may read it."""
-    project = Project.objects.filter(slug=slug).first()
+    # No slug has NUL in it, and PostgreSQL does not take one in a query.
+    named = Q(slug=slug.replace("\x00", "?")) | Q(pk=_as_id(slug))
+    project = Project.objects.filter(named).order_by("created_at").first()
     if project is None or not (actor.kind == "system" or project.pk in actor.projects):
         raise NotFound(f"There is no project {slug!r} that you may see.")
     return project

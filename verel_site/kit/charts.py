@@ -86,12 +86,14 @@ def draw_hours(
     up_name: str = "events",
     down_name: str = "decisions",
     gap: tuple[int, str] | None = None,
+    span: str = "",
     across: int = 920,
     down: int = 164,
 ) -> SafeString:
     """Up: what agents sent. Down: what people decided, on an own scale. Same hours.
 
-    `gap` points at one hour, by index, and says in words what happened then.
+    `gap` points at one hour, by index, and says in words what happened then. `span` names the
+    whole time where a bar is no hour: "7 days".
     """
     ups, downs = sum(h.up for h in hours), sum(h.down for h in hours)
     top = round_up(max((h.up for h in hours), default=1) or 1)
@@ -120,7 +122,7 @@ def draw_hours(
             draw_line(x, _HOURS_TOP + 4, x, zero - 8, "rule"),
             draw_text(x - 4, _HOURS_TOP + 10, gap[1], "label", "end"),
         ]
-    label = f"{ups:,} {up_name} and {downs:,} {down_name} in {len(hours)} hours"
+    label = f"{ups:,} {up_name} and {downs:,} {down_name} in {span or f'{len(hours)} hours'}"
     return draw_svg(across, down, parts, f"{label}; {gap[1]}" if gap else label)
 
 

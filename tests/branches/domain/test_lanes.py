@@ -184,7 +184,7 @@ def test_a_fork_takes_the_lowest_free_lane_right_of_its_parent_and_keeps_it() ->
     lanes = assign_lanes(branches)
     assert lanes == {"m": 0, "a": 1, "b": 2, "c": 3}
     assert assign_lanes(reversed(branches)) == lanes
-    later = assign_lanes([*branches, Start("d", "m", 20)])
+    later = assign_lanes([*branches, Start("d", "m", 20), Start("e", "c", 21)])
     assert {k: later[k] for k in lanes} == lanes
 
 
