@@ -257,9 +257,17 @@ def _figures(
         Figure("Decisions", f"{decisions:,}", tell_change(decisions, before, span)),
         waiting,
         _first_gate_figure(tally, made),
-        Figure("Taken back", f"{reverted:,}", f"{count(withdrawn, 'triplet')} withdrawn by it"),
-        Figure("Triplets", f"{sum(triplets.made.values()):,}", f"of {count(made, 'merge')}"),
+        Figure("Taken back", f"{reverted:,}", _withdrawn_note(withdrawn)),
+        Figure(
+            "Triplets",
+            f"{sum(triplets.made.values()):,}",
+            f"of {count(made, 'merge')}" if made else "no merge yet",
+        ),
     )
+
+
+def _withdrawn_note(withdrawn: int) -> str:
+    return f"{count(withdrawn, 'triplet')} withdrawn" if withdrawn else "no triplet withdrawn"
 
 
 def _waiting_figure(ages: Sequence[float]) -> Figure:

@@ -227,7 +227,7 @@ class ComparePage:
     tail: tuple[Turn, ...]
     tail_link: Link
     modes: tuple[Link, ...]
-    query: CompareQuery
+    view: CompareQuery
     sides: tuple[SideHead, SideHead]
     rows: tuple[PairRow, ...]
     more: Link | None
@@ -289,7 +289,7 @@ def read_compare_page(
             Link(word, replace(query, mode=mode, rows=CHUNK).href(base), mode == query.mode)
             for mode, word in MODES.items()
         ),
-        query=query,
+        view=query,
         sides=_heads(sides, (aligned.left_steps, aligned.right_steps), parting),
         rows=aligned.rows,
         more=_more(query, aligned.total, base),
@@ -479,9 +479,9 @@ def _panel(
         triplet=None
         if ended
         else triplet_panel(
-            winner=won.branch, loser=lost.branch, granularity=page.query.granularity
+            winner=won.branch, loser=lost.branch, granularity=page.view.granularity
         ),
-        grains=_grains(page.query, page.base),
+        grains=_grains(page.view, page.base),
         blocked=blocked,
         may_bypass=bypassable and actor.may(project_id, Right.BYPASS_GATE),
     )

@@ -117,9 +117,7 @@ def _answer(events: Sequence[StoredEvent]) -> Mapping[str, Any] | None:
     return None
 
 
-def read_variables(
-    events: Sequence[StoredEvent], variables: Mapping[str, Any]
-) -> Reading | None:
+def read_variables(events: Sequence[StoredEvent], variables: Mapping[str, Any]) -> Reading | None:
     """None where no `Dose` is told: then this is not the demo's story."""
     told = {name.lower(): (name, value) for name, value in variables.items()}
     dose = _number(told.get("dose"))
@@ -164,16 +162,14 @@ def make_plan(reading: Reading, frame: str) -> list[_Events]:
 
 def _introduce(reading: Reading) -> str:
     named = ", ".join(f"{name} = {value}" for name, value in reading.named)
-    words = f" Your directive: {_quote(reading.directive)}." if reading.directive else ""
+    words = f" Your directive: {_quote(reading.directive)}" if reading.directive else ""
     return f"I am Verel's demo agent, a set of rules and no model. I read {named}.{words}"
 
 
 def _reason(reading: Reading) -> str:
     volume = f"{reading.given:g} mg at {reading.concentration:g} mg/mL is {reading.volume:g} mL"
     if reading.dose > reading.cap:
-        return (
-            f"{reading.dose:g} mg is over the cap of {reading.cap:g} mg, so the cap counts: {volume}."
-        )
+        return f"{reading.dose:g} mg is over the cap of {reading.cap:g} mg, so the cap counts: {volume}."
     tests = " The tests say what is right; I leave them alone." if reading.edits else ""
     return f"{volume}, within the cap of {reading.cap:g} mg.{tests}"
 
@@ -264,5 +260,3 @@ def _think(text: str) -> tuple[str, dict[str, Any]]:
 
 def _quote(text: str) -> str:
     return f"“{' '.join(text.split())[:200]}”"
-
-

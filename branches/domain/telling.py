@@ -30,7 +30,7 @@ KNOWN_TYPES: Final = frozenset().union(*KINDS.values())
 
 # Arguments that say best what a call does, the most telling first.
 _MAIN_ARGUMENTS: Final = (
-    "command", "cmd", "file_path", "path", "filename", "query", "pattern", "url", "expression",
+    "command", "cmd", "query", "pattern", "file_path", "path", "filename", "url", "expression",
     "code", "text",
 )  # fmt: skip
 _CALL_ICONS: Final = (
@@ -177,6 +177,14 @@ def _tell_state(event: StoredEvent) -> Telling:
     return Telling("system", "braces", "States", one_line(text), code=True)
 
 
+def _tell_named(who: str, icon: str) -> Callable[[StoredEvent], Telling]:
+    def tell(event: StoredEvent) -> Telling:
+        text = one_line(compact_json(dict(event.payload))) if event.payload else ""
+        return Telling("system", icon, who, text, code=True)
+
+    return tell
+
+
 def _tell_started(event: StoredEvent) -> Telling:
     return Telling("system", "play", "Run started", one_line(text_of(event.payload.get("goal"))))
 
@@ -257,6 +265,8 @@ _TELL: Final[Mapping[str, Callable[[StoredEvent], Telling]]] = {
     terms.TOOL_CALL: _tell_call,
     terms.TOOL_RESULT: _tell_result,
     terms.STATE: _tell_state,
+    terms.USAGE: _tell_named("Usage", "coins"),
+    terms.PERCEPT: _tell_named("Percept", "eye"),
     terms.RUN_STARTED: _tell_started,
     terms.RUN_FINISHED: _tell_finished,
     terms.OVERRIDE: _tell_override,

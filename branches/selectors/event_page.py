@@ -215,7 +215,7 @@ def tell_detail(
         prose_cut=prose_cut,
         payload=payload,
         json=make_payload("JSON", _pretty(dict(stored.payload)), limit),
-        shows_json=view.json or not (prose or calls or payload or override or request),
+        shows_json=view.json or not (prose or calls or payload),
         override=override,
         stasis=make_stasis(request.approval, draft) if request and reader.may_answer else None,
         answer_waits=request is not None,

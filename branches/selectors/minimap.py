@@ -13,15 +13,16 @@ from branches.domain.telling import KINDS, OTHER, kind_of
 from branches.models import Event, Run
 from branches.selectors.run_lines import Lines
 
-BUCKETS: Final = 160
+BUCKETS: Final = 330
 HEIGHT: Final = 720
 WIDTH: Final = 44
 _TOP: Final = 4
 _LEFT: Final = 6
 _BROADEST: Final = 26
-_NARROWEST: Final = 7
-# What is drawn where several kinds share a bucket: the rarest and the most telling first.
-_RANK: Final = ("errors", "overrides", "approvals", "messages", "calls", "results", "thoughts")
+# What is drawn wherever it stands, over what is more frequent in its bucket.
+_STANDS_OUT: Final = ("errors", "overrides", "approvals", "messages")
+_WIDTHS: Final[Mapping[str, int]] = {"calls": 8, "results": 10, "thoughts": 14}
+_PLAIN_WIDTH: Final = 7
 _CSS: Final[Mapping[str, str]] = {
     "errors": "bad",
     "overrides": "override",
@@ -100,10 +101,12 @@ def read_minimap(run: Run, lines: Lines) -> Minimap:
 
 
 def _bar(place: Mapping[str, int], fullest: int, y: float, pitch: float) -> Bar:
-    kind = next((kind for kind in _RANK if kind in place), OTHER)
-    share = sum(place.values()) / fullest
-    broad = _NARROWEST + (_BROADEST - _NARROWEST) * share
-    width = _BROADEST - 4 if kind in {"errors", "overrides", "approvals"} else broad
+    kind = next((kind for kind in _STANDS_OUT if kind in place), "")
+    width = float(_BROADEST - 4)
+    if not kind:
+        kind = max(place, key=lambda key: place[key])
+        narrow = _WIDTHS.get(kind, _PLAIN_WIDTH)
+        width = narrow + (_BROADEST - narrow) * (sum(place.values()) / fullest) / 2
     return Bar(_CSS.get(kind, "result"), f"{y:.1f}", f"{width:.1f}", f"{pitch * 0.68:.2f}")
 
 

@@ -53,7 +53,8 @@ class EventRow:
     """One row of the list. `at` is the cursor in the view's own order.
 
     `opens` is "open" or "shut" for a call with a result, else empty; a result `under` a shut call
-    is `hidden`. `tokens` that nobody told are an estimate: a quarter of the payload's bytes.
+    is `hidden`. `tokens` that nobody told are an estimate, a quarter of the payload's bytes, and
+    None for what no model sees.
     """
 
     id: UUID
@@ -71,7 +72,7 @@ class EventRow:
     opens: str = ""
     hidden: bool = False
     took: float | None = None
-    tokens: int = 0
+    tokens: int | None = None
     tokens_told: bool = False
     forks: int = 0
     starts_lane: bool = False
@@ -310,7 +311,11 @@ class _Context:
         place = (event.branch_id, event.seq)
         request = lines.asked.get(place)
         took, tokens = self._cost(one)
-        estimate = (len(event.payload) + BYTES_PER_TOKEN - 1) // BYTES_PER_TOKEN
+        estimate = (
+            (len(event.payload) + BYTES_PER_TOKEN - 1) // BYTES_PER_TOKEN
+            if terms.advances_digest(event.type)
+            else None
+        )
         step = branch.base + event.seq
         is_head = event.seq == branch.head_seq
         return EventRow(

@@ -392,5 +392,4 @@ if (root && list) {
     for (const edge of Object.values(edges)) watch.observe(edge);
   }
   drawWindow();
-  chosenRow()?.focus({ preventScroll: true });
 }

@@ -59,8 +59,8 @@ def test_the_context_of_parent_and_fork_is_byte_identical_up_to_the_fork() -> No
     fork = make_fork(trunk, 4)
     append(fork.branch, make_message("assistant", "50 mg then."))
     for format in ("openai", "anthropic", "events"):
-        parent = rehydrate(trunk, format=format, upto=4)  # type: ignore[arg-type]
-        child = rehydrate(fork.branch, format=format)  # type: ignore[arg-type]
+        parent = rehydrate(trunk, format=format, upto=4)
+        child = rehydrate(fork.branch, format=format)
         shared = json.dumps(parent.context.messages)[:-1]
         assert json.dumps(child.context.messages).startswith(shared)
     assert rehydrate(fork.branch).context.variables["Dose"] == "50mg"

@@ -59,7 +59,7 @@ def connect(
     return WebsocketCommunicator(application, f"/ws/runs/{run}/", headers=headers)
 
 
-@database_sync_to_async
+@database_sync_to_async  # type: ignore[untyped-decorator]
 def make_reader() -> tuple[Run, Branch, User]:
     run, trunk = make_run()
     return run, trunk, make_user(run.project)

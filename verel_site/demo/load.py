@@ -14,7 +14,7 @@ from branches.agent.worker import Worker
 from branches.domain import terms
 from branches.forks import fork_branch
 from branches.journal import Draft, append_events
-from branches.models import Branch, Run
+from branches.models import Branch, Merge, Run
 from branches.runs import start_run
 from branches.steering import abandon_branch, complete_branch, pause_branch
 from verdicts.comparisons import open_comparison
@@ -113,13 +113,15 @@ class _Loader:
         grade_branch(branch_id=trunk.pk)
         grade_branch(branch_id=better.pk)
         heads = {b.pk: self._head(b) for b in (trunk, better)}
-        merge_through_gate(
+        merge = merge_through_gate(
             winner_id=better.pk,
             loser_ids=[trunk.pk],
             actor=self.reviewer,
             expected_heads=heads,
             note="Divides by the concentration of the order.",
         )
+        # It was decided before anybody opened the page, so nobody is offered to undo it.
+        Merge.objects.filter(pk=merge.pk).update(undo_until=merge.created_at)
 
     def _running_labels(self) -> None:
         trunk = self._start("Compare vial labels with the formulary", hours=1)

@@ -40,11 +40,11 @@ class Command(BaseCommand):
         self._stop_on_signals(worker.stop)
         self.stdout.write(f"{worker.mind.name} continues the forks of {project.slug}.")
         while not worker.stop.is_set():
-            close_old_connections()
             if worker.run_once():
                 continue
             if options["once"]:
                 return
+            close_old_connections()
             worker.stop.wait(IDLE_SECONDS)
 
     def _mind(self, base_url: str, model: str) -> Mind:
