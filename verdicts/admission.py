@@ -1,7 +1,9 @@
 """The gate over stored rows: what it says of a branch's head, and what a merge is let in by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
@@ -55,8 +57,16 @@ class GateView:
     standings: tuple[Standing, ...]
     head_digest: bytes
     policy_version: int
-    nonces: dict[str, str]
     reports: tuple[Report, ...]
+
+    @property
+    def nonces(self) -> dict[str, str]:
+        """Read when asked for, by a runner that is to sign; a list of gates does not ask."""
+        return {
+            line.grader.value: owed_nonce(branch=self.branch, grader=line.grader)
+            for line in self.standings
+            if line.required and line.verdict not in _SETTLED
+        }
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -96,20 +106,45 @@ class GateView:
 
 def read_gate(branch: Branch) -> GateView:
     """The gate's word on the branch as it is now. Reads only; call `visible_to` before."""
-    policy = current_policy(project_id=branch.project_id)
-    reports = tuple(
-        Report.objects.of_head(branch).select_related("runner").prefetch_related("issues")
-    )
-    older = Report.objects.of_older_heads(branch).values_list("grader", flat=True).distinct()
-    stale = frozenset(map(Grader, older)) - {Grader(report.grader) for report in reports}
+    return read_gates([branch])[branch.pk]
+
+
+def read_gates(branches: Sequence[Branch]) -> dict[UUID, GateView]:
+    """The gates of branches of one project: the same few queries however many there are, beside
+    those that read the changed files of a head for the first time."""
+    if not branches:
+        return {}
+    policy = current_policy(project_id=branches[0].project_id)
     required = _read_required(policy)
+    suites = _read_suites(branches[0]) if required else {}
+    told: dict[UUID, list[Report]] = {branch.pk: [] for branch in branches}
+    reports = Report.objects.filter(branch__in=told).order_by("order")
+    for report in reports.select_related("runner").prefetch_related("issues"):
+        told[report.branch_id].append(report)
+    return {
+        branch.pk: _decide(branch, policy, required, suites, told[branch.pk]) for branch in branches
+    }
+
+
+def _decide(
+    branch: Branch,
+    policy: Policy,
+    required: list[RequiredGrader],
+    suites: dict[Grader, frozenset[str]],
+    told: list[Report],
+) -> GateView:
+    head = bytes(branch.head_digest)
+    reports = tuple(report for report in told if bytes(report.head_digest) == head)
+    stale = frozenset(Grader(report.grader) for report in told) - {
+        Grader(report.grader) for report in reports
+    }
     proven = any(item.grader == report.grader for item in required for report in reports)
     decision = decide_gate(
         reports=[report_facts(report) for report in reports],
         required=required,
-        frozen_suites=_read_suites(branch) if required else {},
+        frozen_suites=suites,
         changed_files=read_changed_files(branch) if proven else frozenset(),
-        inputs_digest=bytes(branch.head_digest).hex(),
+        inputs_digest=head.hex(),
         receipts_required=policy.receipts_required,
         advisory_window=policy.advisory_window,
         stale_graders=stale,
@@ -143,11 +178,6 @@ def _view(
         standings=decision.standings,
         head_digest=bytes(branch.head_digest),
         policy_version=policy.version,
-        nonces={
-            line.grader.value: owed_nonce(branch=branch, grader=line.grader)
-            for line in decision.standings
-            if line.required and line.verdict not in _SETTLED
-        },
         reports=reports,
     )
 

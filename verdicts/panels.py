@@ -1,7 +1,7 @@
 """The merge panel as values: the gate line by line, the literal triplet, and what people said."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -11,10 +11,10 @@ from branches.domain.terms import Granularity
 from branches.domain.triplet import RefusalReason, Refused, TripletDraft
 from branches.models import Branch
 from branches.triplets import preview_triplets
-from verdicts.admission import GateView
+from verdicts.admission import GateView, read_gates
 from verdicts.domain.labels import Choice
 from verdicts.domain.terms import Grader
-from verdicts.models import Label
+from verdicts.models import Label, Report
 
 MESSAGE_CHARACTERS: Final = 2_000
 
@@ -119,6 +119,13 @@ def side_verdict(gate: GateView) -> str:
     if gate.stale:
         return "stale"
     return gate.verdict.value if gate.graded else "pending"
+
+
+def read_run_verdicts(run: UUID) -> Mapping[UUID, str]:
+    """The words of a run's graded branches by id, for lists: no word where nobody graded."""
+    graded = Report.objects.filter(branch__run=run).values("branch")
+    branches = list(Branch.objects.filter(pk__in=graded).select_related("project"))
+    return {branch: side_verdict(gate) for branch, gate in read_gates(branches).items()}
 
 
 # The triplet

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Self
 
 from django.db import models
 
-from branches.models import Branch
 from verel_site.access.actors import Actor
 
 if TYPE_CHECKING:
@@ -18,12 +17,7 @@ class _Visible[M: models.Model](models.QuerySet[M]):
 
 
 class ReportQuerySet(_Visible["Report"]):
-    def of_head(self, branch: Branch) -> Self:
-        """The reports that count for the branch as it is now, in order of arrival."""
-        return self.filter(branch=branch, head_digest=bytes(branch.head_digest)).order_by("order")
-
-    def of_older_heads(self, branch: Branch) -> Self:
-        return self.filter(branch=branch).exclude(head_digest=bytes(branch.head_digest))
+    pass
 
 
 class SuiteQuerySet(_Visible["Suite"]):

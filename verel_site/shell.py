@@ -23,7 +23,9 @@ KEYS = [
             ("?", "This list"),
             ("z", "Undo the last merge"),
             ("g r", "Go to runs"),
+            ("g w", "Go to what waits"),
             ("g o", "Go to the overview"),
+            ("g i", "Go to the import"),
             ("Esc", "Close, or leave a field"),
         ],
     },
@@ -76,7 +78,7 @@ class NavEntry:
     key: str
     name: str
     href: str
-    letter: str
+    keys: str
     count: int = 0
 
 
@@ -133,14 +135,14 @@ class Shell:
         slug = self.project.slug
         runs = reverse("run-list", args=[slug])
         entries = [
-            NavEntry("runs", "Runs", runs, "r"),
-            NavEntry("overview", "Overview", reverse("overview", args=[slug]), "o"),
+            NavEntry("runs", "Runs", runs, "g r"),
+            NavEntry("overview", "Overview", reverse("overview", args=[slug]), "g o"),
         ]
         waiting = self._waiting
         if waiting:
-            entries.insert(1, NavEntry("waits", "Waiting", f"{runs}?waits=1", "w", waiting))
+            entries.insert(1, NavEntry("waits", "Waiting", f"{runs}?waits=1", "g w", waiting))
         if self.actor.may(self.project.pk, Right.IMPORT):
-            entries.append(NavEntry("import", "Import", reverse("import", args=[slug]), "i"))
+            entries.append(NavEntry("import", "Import", reverse("import", args=[slug]), "g i"))
         return entries
 
     @cached_property

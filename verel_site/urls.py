@@ -5,6 +5,8 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from branches.urls import make_urlpatterns
+from verdicts.panels import read_run_verdicts
 from verel_site.kit.specimens import show_kit
 from verel_site.pages import SignIn, healthz, home, readyz
 
@@ -21,7 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("api/v1/", include("branches.api.urls")),
     path("api/v1/", include("verdicts.api.urls")),
-    path("", include("branches.urls")),
+    path("", include(make_urlpatterns(read_run_verdicts))),
     path("", include("verdicts.urls")),
     path("", include("verdicts.intake_urls")),
 ]

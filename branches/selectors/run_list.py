@@ -154,14 +154,12 @@ def read_run_list(*, actor: Actor, slug: str, filters: Filters) -> RunListPage:
             *(_status_facet(status, filters, link(status=status.value)) for status in _ORDER),
         ),
         agents=_agent_facets(_read_agents(project), filters, link),
-        waits=Facet(
-            "stasis", "Waits for approval", link(waits=not filters.waits), filters.waits
-        ),
+        waits=Facet("stasis", "Waits for approval", link(waits=not filters.waits), filters.waits),
         clear_href=here,
         older_href=here + _query(replace(filters, older=older)) if older else "",
         newest_href=here + _query(replace(filters, older=None)) if filters.older else "",
         import_href=_href("import", slug) if actor.may(project.pk, Right.IMPORT) else "",
-        docs_href="/api/docs/",
+        docs_href=_href("docs"),
         begins=not runs
         and not filters.older
         and (not filters.narrows or not Run.objects.filter(project=project).exists()),

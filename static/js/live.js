@@ -9,7 +9,7 @@ const LAST_MS = 30_000;
 const ears = new Map();
 const held = new Map();
 
-const WORDS = { live: "Live", behind: "Reconnecting", paused: "Paused while you write", off: "Not live" };
+const WORDS = { live: "Live", behind: "Reconnecting", paused: "Paused while you write", off: "" };
 
 function show(state) {
   for (const el of document.querySelectorAll("[data-live-state]")) {

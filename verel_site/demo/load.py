@@ -7,6 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from branches.agent.demo import DemoMind
@@ -14,7 +15,7 @@ from branches.agent.worker import Worker
 from branches.domain import terms
 from branches.forks import fork_branch
 from branches.journal import Draft, append_events
-from branches.models import Branch, Merge, Run
+from branches.models import Branch, Event, Merge, Run
 from branches.runs import start_run
 from branches.steering import abandon_branch, complete_branch, pause_branch
 from verdicts.comparisons import open_comparison
@@ -72,6 +73,7 @@ class _Loader:
         self._merged_rates()
         self._running_labels()
         self._capped_bolus()
+        self._place_in_time()
 
     def _capped_bolus(self) -> None:
         """The run of the first five minutes: a shortcut, a fork that waits for comparison, and a
@@ -160,6 +162,12 @@ class _Loader:
         drafts = [self._draft(branch.pk, number, item) for number, item in enumerate(told)]
         appended = append_events(branch_id=branch.pk, actor=SYSTEM, drafts=drafts)
         return appended.head_seq
+
+    def _place_in_time(self) -> None:
+        """A run was last touched when its last event happened, not when the demo was loaded."""
+        for run in Run.objects.filter(project=self.project):
+            last = Event.objects.filter(run=run, source=AGENT).aggregate(at=Max("ts"))["at"]
+            Run.objects.filter(pk=run.pk).update(touched_at=last)
 
     def _draft(self, branch: UUID, number: int, told: Told) -> Draft:
         self._clock += timedelta(seconds=STEP_SECONDS)

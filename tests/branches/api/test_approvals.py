@@ -67,7 +67,8 @@ def test_an_answer_that_does_not_fit_changes_nothing(
 
 def test_the_cursor_walks_all_requests_once(trunk: Branch, person: Api) -> None:
     asked = [ask(make_run(trunk.project)[1]) for _ in range(5)]
-    seen, after = [], ""
+    seen: list[str] = []
+    after: str | None = ""
     while after is not None:
         page = data(person.get(f"approvals?limit=2&after={after}"))
         seen += [row["id"] for row in page["results"]]

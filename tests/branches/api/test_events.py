@@ -144,7 +144,8 @@ async def test_a_chunked_body_is_read_though_it_names_no_length() -> None:
             (b"authorization", f"Bearer {key}".encode()),
         ],
     }
-    asked = ApplicationCommunicator(get_asgi_application(), scope)
+    communicator: Any = ApplicationCommunicator
+    asked = communicator(get_asgi_application(), scope)
     body = json.dumps({"events": [make_event()]}).encode()
     await asked.send_input({"type": "http.request", "body": body[:40], "more_body": True})
     await asked.send_input({"type": "http.request", "body": body[40:], "more_body": False})

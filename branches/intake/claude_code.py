@@ -1,0 +1,416 @@
+"""Claude Code sessions: JSON lines, each a record with a `uuid` or a note beside them.
+
+A fork of a session copies its parent's records, uuids too, under a new `sessionId`: it is told from
+the first record that is not known, on a branch of its own. Records are told in the order of the
+file. What is no message is kept as a `harness.import.record` and counted.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from branches.domain import terms
+from branches.domain.events import compact_json, text_of
+from branches.intake.files import (
+    BATCH_EVENTS,
+    Line,
+    Progress,
+    Tally,
+    TranscriptFile,
+    Unreadable,
+    append_drafts,
+    cut_goal,
+    derive_id,
+    finish_branch,
+    fork_off,
+    iter_lines,
+    record_payload,
+    storable,
+)
+from branches.intake.messages import binary_part
+from branches.journal import Draft
+from branches.models import Branch, Event, Run
+from branches.runs import start_run
+from verel_site.access.actors import Actor
+from verel_site.access.rights import Right
+from verel_site.kit.strict_json import MAX_DEPTH, MalformedJson, decode
+
+FORMAT: Final = "claude_code"
+SOURCE: Final = "import:claude-code"
+DEPTH: Final = MAX_DEPTH + 6
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+type Part = tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line. `fields` is None where the line is torn; `uuid` is empty where it names none."""
+
+    line: Line
+    fields: Mapping[str, Any] | None
+
+    @property
+    def uuid(self) -> str:
+        return _text(self.fields, "uuid")
+
+    @property
+    def session(self) -> str:
+        return _text(self.fields, "sessionId")
+
+    @property
+    def kind(self) -> str:
+        return _text(self.fields, "type")
+
+    @property
+    def message(self) -> Mapping[str, Any]:
+        value = self.fields.get("message") if self.fields else None
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def moment(self) -> datetime | None:
+        try:
+            read = parse_datetime(_text(self.fields, "timestamp"))
+            return read.astimezone(UTC) if read and timezone.is_aware(read) else None
+        except (ValueError, OverflowError):
+            return None
+
+
+def _text(fields: Mapping[str, Any] | None, name: str) -> str:
+    value = fields.get(name) if fields else None
+    return value if isinstance(value, str) else ""
+
+
+@dataclass
+class Survey:
+    """What a first reading tells: where the session goes on from what is stored.
+
+    `place` is the last stored event before the first record that is new; `fresh` says that there
+    is such a record.
+    """
+
+    session: str = ""
+    goal: str = ""
+    model: str = ""
+    began: datetime | None = None
+    place: Event | None = None
+    fresh: bool = False
+
+
+@dataclass
+class Told:
+    """What later records need of those before: names by call id, and whose usage was counted."""
+
+    moment: datetime
+    names: dict[str, str] = field(default_factory=dict)
+    counted: set[str] = field(default_factory=set)
+
+
+def import_session(
+    *,
+    file: TranscriptFile,
+    project_id: UUID,
+    actor: Actor,
+    tally: Tally,
+    run_id: UUID | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Reads the file twice, line by line: once to find its place, once to store what is new."""
+    survey = take_survey(file, project_id)
+    if not survey.session:
+        raise Unreadable("No record of the file names its sessionId.")
+    with transaction.atomic():
+        branch = _open_branch(file, project_id, actor, tally, survey, run_id)
+    tally.touch_run(branch.run_id)
+    size = file.path.stat().st_size
+    before, last = tally.events, None
+    told = Told(survey.began or EPOCH)
+    batch: list[Draft] = []
+    for record in iter_records(file):
+        batch += _drafts_of(record, project_id, survey.session, told, tally)
+        if len(batch) >= BATCH_EVENTS:
+            last = _store(branch, batch, survey, tally)
+            batch = []
+            if progress:
+                progress(record.line.offset, size)
+    last = _store(branch, batch, survey, tally) or last
+    if tally.events > before and last is not None:
+        end = derive_id(project_id, FORMAT, survey.session, "finished", last)
+        payload = {"outcome": "imported", "session": survey.session}
+        finish_branch(branch=branch, source=SOURCE, event_id=end, ts=told.moment, payload=payload)
+    if progress:
+        progress(size, size)
+
+
+def iter_records(file: TranscriptFile) -> Iterator[Record]:
+    for line in iter_lines(file.path):
+        try:
+            value = decode(line.raw, max_depth=DEPTH) if line.whole else None
+        except MalformedJson:
+            value = None
+        yield Record(line, value if isinstance(value, dict) else None)
+
+
+def take_survey(file: TranscriptFile, project_id: UUID) -> Survey:
+    survey = Survey()
+    waiting: list[UUID] = []
+    for record in iter_records(file):
+        survey.session = record.session or survey.session
+        survey.began = survey.began or record.moment
+        survey.goal = survey.goal or _goal_of(record)
+        survey.model = survey.model or text_of(record.message.get("model"))[:120]
+        if record.uuid and not survey.fresh:
+            waiting += _record_ids(record, project_id)
+            if len(waiting) >= BATCH_EVENTS:
+                waiting = _look_up(survey, project_id, waiting)
+    _look_up(survey, project_id, waiting)
+    return survey
+
+
+def _look_up(survey: Survey, project_id: UUID, ids: list[UUID]) -> list[UUID]:
+    """Moves the survey's place on over the ids that are stored, up to the first that is not."""
+    rows = Event.objects.filter(project_id=project_id, event_id__in=ids[: 2 * BATCH_EVENTS])
+    known = {row.event_id: row for row in rows.defer("payload").select_related("branch")}
+    for event_id in ids:
+        if event_id not in known:
+            survey.fresh = True
+            break
+        survey.place = known[event_id]
+    return []
+
+
+def _goal_of(record: Record) -> str:
+    if record.kind != "user" or _is_aside(record):
+        return ""
+    told = [part for part in read_parts(record, Told(EPOCH)) if part[0] == terms.USER]
+    content = told[0][1]["content"] if told else ""
+    if isinstance(content, list):
+        content = " ".join(part.get("text", "") for part in content)
+    return cut_goal(content)
+
+
+def _is_aside(record: Record) -> bool:
+    return bool(record.fields and (record.fields.get("isMeta") or record.fields.get("isSidechain")))
+
+
+def _open_branch(
+    file: TranscriptFile,
+    project_id: UUID,
+    actor: Actor,
+    tally: Tally,
+    survey: Survey,
+    run_id: UUID | None,
+) -> Branch:
+    """The session's own branch where it has one; else a run, or a fork at the survey's place."""
+    if survey.place is not None:
+        branch = survey.place.branch
+        run = Run.objects.select_for_update().get(pk=branch.run_id)
+        sessions = run.metadata.get("sessions", {})
+        kept = sessions.get(survey.session)
+        if kept or not survey.fresh:
+            return Branch.objects.get(pk=kept) if kept else branch
+        seq = survey.place.seq
+    else:
+        run, branch, fresh = _open_run(file, project_id, actor, survey, run_id)
+        if fresh:
+            tally.branches += 1
+            return branch
+        seq = 1  # nothing is shared but that the run began
+    branch = fork_off(
+        parent=branch,
+        fork_seq=seq,
+        actor=actor,
+        name=f"session {survey.session[:8]}",
+        why=f"imported from {file.name}",
+    )
+    tally.branches += 1
+    sessions = {**run.metadata.get("sessions", {}), survey.session: str(branch.pk)}
+    run.metadata = {**run.metadata, "sessions": sessions}
+    run.save(update_fields=["metadata"])
+    return branch
+
+
+def _open_run(
+    file: TranscriptFile, project_id: UUID, actor: Actor, survey: Survey, run_id: UUID | None
+) -> tuple[Run, Branch, bool]:
+    wanted = run_id or derive_id(project_id, FORMAT, survey.session)
+    run = Run.objects.select_for_update().filter(pk=wanted).first()
+    if run is not None:
+        return run, run.branches.get(number=0), False
+    run, trunk = start_run(
+        project_id=project_id,
+        actor=actor,
+        right=Right.IMPORT,
+        run_id=wanted,
+        goal=survey.goal or f"Claude Code session {survey.session[:8]}",
+        agent="Claude Code",
+        model=survey.model,
+        metadata={"format": FORMAT},
+        origin=f"{file.name[:100]}, session {survey.session[:60]}",
+    )
+    run.metadata = {**run.metadata, "sessions": {survey.session: str(trunk.pk)}}
+    run.save(update_fields=["metadata"])
+    return run, trunk, True
+
+
+def _record_ids(record: Record, project_id: UUID, session: str = "") -> list[UUID]:
+    count = max(1, len(read_parts(record, Told(EPOCH))))
+    if record.uuid:
+        return [derive_id(project_id, FORMAT, record.uuid, index) for index in range(count)]
+    sha256 = hashlib.sha256(record.line.raw).hexdigest()
+    return [derive_id(project_id, FORMAT, session, f"line {record.line.number}", sha256)]
+
+
+def _drafts_of(
+    record: Record, project_id: UUID, session: str, told: Told, tally: Tally
+) -> list[Draft]:
+    told.moment = record.moment or told.moment
+    parts = read_parts(record, told)
+    ids = _record_ids(record, project_id, session)
+    if parts and all(storable(payload) for _, payload in parts):
+        return [
+            Draft(event_type, SOURCE, told.moment, payload, event_id)
+            for (event_type, payload), event_id in zip(parts, ids, strict=True)
+        ]
+    tally.skipped[_why_kept(record, bool(parts))] += 1
+    payload = record_payload(format=FORMAT, line=record.line.number, raw=record.line.raw)
+    return [Draft(terms.UNKNOWN_RECORD, SOURCE, told.moment, payload, ids[0])]
+
+
+def _why_kept(record: Record, has_parts: bool) -> str:
+    if not record.line.whole:
+        return f"line {record.line.number} is too long; its start is kept"
+    if record.fields is None:
+        return f"line {record.line.number} is torn or no JSON object; kept as it is"
+    if has_parts:
+        return f"line {record.line.number} is too large or too deep; its start is kept"
+    if record.fields.get("isSidechain"):
+        return "records of a subagent; kept as they are"
+    return f"records of type {record.kind[:60] or 'unknown'!r}; kept as they are"
+
+
+def _store(branch: Branch, drafts: list[Draft], survey: Survey, tally: Tally) -> UUID | None:
+    """Stores what is not stored yet; the last id of a message told here, whether new or not.
+
+    A copied record is known by its id alone: the copy differs in its session. Of a session that
+    tells nothing new, the notes beside its records are left out too.
+    """
+    ids = [draft.event_id for draft in drafts]
+    rows = Event.objects.filter(project_id=branch.project_id, event_id__in=ids)
+    known = set(rows.values_list("event_id", flat=True))
+    fresh = [draft for draft in drafts if draft.event_id not in known] if survey.fresh else []
+    tally.duplicates += len(drafts) - len(fresh)
+    append_drafts(branch=branch, drafts=fresh, tally=tally)
+    return ids[-1] if ids else None
+
+
+def read_parts(record: Record, told: Told) -> list[Part]:
+    """The events of a record, at least one for each message; none for what is no message."""
+    fields = record.fields
+    if fields is None or not record.uuid or fields.get("isSidechain"):
+        return []
+    if record.kind == "user":
+        return list(_user_parts(record.message.get("content"), told))
+    if record.kind == "assistant":
+        return _assistant_parts(record.message, told)
+    return []
+
+
+def _user_parts(content: object, told: Told) -> Iterator[Part]:
+    """Results as they stand; texts and images between them as one message."""
+    if isinstance(content, str):
+        yield terms.USER, {"content": content}
+        return
+    said: list[dict[str, Any]] = []
+    for block in content if isinstance(content, list) else []:
+        if isinstance(block, dict) and block.get("type") == "tool_result":
+            yield terms.TOOL_RESULT, _read_result(block, told)
+        else:
+            said.append(_read_block(block))
+    if len(said) == 1 and said[0]["kind"] == "text":
+        yield terms.USER, {"content": said[0]["text"]}
+    elif said:
+        yield terms.USER, {"content": said}
+
+
+def _read_result(block: Mapping[str, Any], told: Told) -> dict[str, Any]:
+    call_id = text_of(block.get("tool_use_id"))
+    content = block.get("content")
+    payload: dict[str, Any] = {
+        "call_id": call_id,
+        "content": [_read_block(part) for part in content]
+        if isinstance(content, list)
+        else text_of(content),
+    }
+    if call_id in told.names:
+        payload["name"] = told.names[call_id]
+    if block.get("is_error") is True:
+        payload["is_error"] = True
+    return payload
+
+
+def _read_block(block: object) -> dict[str, Any]:
+    if isinstance(block, dict):
+        if isinstance(block.get("text"), str):
+            return {"kind": "text", "text": block["text"]}
+        source = block.get("source")
+        if isinstance(source, dict) and isinstance(source.get("data"), str):
+            mime = text_of(source.get("media_type"))
+            return binary_part(
+                "image" if mime.startswith("image/") else "file", mime, source["data"]
+            )
+    return {"kind": "text", "text": block if isinstance(block, str) else compact_json(block)}
+
+
+def _assistant_parts(message: Mapping[str, Any], told: Told) -> list[Part]:
+    content = message.get("content")
+    blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    parts = [_assistant_part(block, message, told) for block in blocks if isinstance(block, dict)]
+    usage = _read_usage(message.get("usage"))
+    message_id = text_of(message.get("id"))
+    if parts and usage and message_id not in told.counted:
+        # All records of one message repeat its usage; an id that is missing cannot be repeated.
+        told.counted |= {message_id} if message_id else set()
+        parts[0][1]["usage"] = usage
+    return parts
+
+
+def _assistant_part(block: Mapping[str, Any], message: Mapping[str, Any], told: Told) -> Part:
+    kind = block.get("type")
+    if kind in ("thinking", "redacted_thinking"):
+        return terms.THOUGHT, {"text": text_of(block.get("thinking")) or "[redacted]"}
+    if kind in ("tool_use", "server_tool_use"):
+        call_id, name = text_of(block.get("id")), text_of(block.get("name"))
+        told.names[call_id] = name
+        given = block.get("input")
+        arguments = given if isinstance(given, dict) else {"arguments": given}
+        return terms.TOOL_CALL, {"call_id": call_id, "name": name, "arguments": arguments}
+    model = text_of(message.get("model"))
+    said = _read_block(block)
+    content = said["text"] if said["kind"] == "text" else [said]
+    return terms.ASSISTANT, {"content": content, **({"model": model} if model else {})}
+
+
+def _read_usage(usage: object) -> dict[str, int]:
+    """Verel's four figures; one that is absent is unknown, not 0."""
+    if not isinstance(usage, dict):
+        return {}
+    names = {
+        "uncached": "input_tokens",
+        "cache_read": "cache_read_input_tokens",
+        "cache_write": "cache_creation_input_tokens",
+        "output": "output_tokens",
+    }
+    told = {ours: usage.get(theirs) for ours, theirs in names.items()}
+    return {
+        name: value
+        for name, value in told.items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    }

@@ -1,0 +1,45 @@
+import io
+
+import pytest
+from django.core.management import call_command
+
+from tests.api_client import operations, schema
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_schema_is_valid_and_made_without_a_warning() -> None:
+    out = io.StringIO()
+    call_command(
+        "spectacular", "--fail-on-warn", "--validate", urlconf="tests.api_urls", stdout=out
+    )
+    assert "/api/v1/claims" in out.getvalue()
+
+
+def test_each_operation_has_words_problems_and_a_key() -> None:
+    for method, path in operations():
+        entry = schema()["paths"][path][method.lower()]
+        if path.startswith("/api/v1/"):
+            assert entry["description"], path
+            assert {"apiKey": []} in entry["security"], path
+            assert "application/problem+json" in entry["responses"]["401"]["content"], path
+
+
+def test_whatever_creates_takes_an_idempotency_key() -> None:
+    takes = {
+        path.removeprefix("/api/v1/")
+        for method, path in operations()
+        if method == "POST"
+        and any(
+            part["name"] == "Idempotency-Key"
+            for part in schema()["paths"][path]["post"].get("parameters", [])
+        )
+    }
+    assert takes == {
+        "projects/{project}/runs",
+        "branches/{branch}/events",
+        "branches/{branch}/forks",
+        "branches/{branch}/reports",
+        "merges",
+        "datasets",
+    }
