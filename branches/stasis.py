@@ -7,9 +7,11 @@ from uuid import UUID
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from branches.domain.digest import request_digest
 from branches.domain.terms import Answer
 from branches.models import Approval, Branch
 from verel_site.kit.refusals import Unprocessable
+from verel_site.kit.strict_json import encode
 
 
 class BadApproval(Unprocessable):
@@ -18,7 +20,10 @@ class BadApproval(Unprocessable):
 
 
 def open_approval(*, branch: Branch, payload: dict[str, Any], seq: int, digest: bytes) -> Approval:
-    """The row of a `harness.approval.requested` event, inside that event's transaction."""
+    """The row of a `harness.approval.requested` event, inside that event's transaction.
+
+    `digest` is the content digest at the request.
+    """
     try:
         approval_id = UUID(str(payload["approval_id"]))
     except (KeyError, ValueError) as error:
@@ -33,7 +38,7 @@ def open_approval(*, branch: Branch, payload: dict[str, Any], seq: int, digest: 
         project_id=branch.project_id,
         branch=branch,
         request_seq=seq,
-        request_digest=digest,
+        request_digest=request_digest(digest, encode(payload)),
         action=action,
         args=payload.get("args") or {},
         allow=_read_allow(payload.get("allow")),

@@ -8,8 +8,8 @@ os.environ.setdefault("VEREL_HOME", tempfile.mkdtemp(prefix="verel-test-"))
 # Browser tests run an event loop in the test's own thread.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
-from verel_site.settings import *  # noqa: E402, F403 -- after the environment is set
-from verel_site.settings import DATABASES, STORAGES, VEREL_HOME  # noqa: E402
+from verel_site.settings import *  # noqa: F403 -- after the environment is set
+from verel_site.settings import DATABASES, STORAGES, VEREL_HOME
 
 DATABASES["default"].setdefault("TEST", {})
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Final
 from uuid import UUID
 
@@ -49,6 +50,8 @@ DECISIONS: Final = (
 )
 WAITS_READ: Final = 5_000
 SPARK_DAYS: Final = 7
+# A staircase of one or two days shows nothing: the triplets' days are never fewer.
+LEAST_DAYS: Final = 7
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _AGES: Final = (
@@ -59,6 +62,10 @@ _AGES: Final = (
     ("4 to 24 h", 24 * 3600),
     ("over 24 h", float("inf")),
 )
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +85,7 @@ class Range:
 
     def end(self, now: datetime) -> datetime:
         """The end of the bar that is not over yet."""
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return midnight + (now.hour // self.hours + 1) * self.hours * _HOUR
+        return _midnight(now) + (now.hour // self.hours + 1) * self.hours * _HOUR
 
     def starts(self, now: datetime) -> list[datetime]:
         end = self.end(now)
@@ -163,7 +169,8 @@ def read_overview(*, project: Project, key: str, now: datetime) -> OverviewPage:
         [(now - at).total_seconds() for at in times]
         for times in (read_waits(project_id=project.pk), _read_unjudged(project.pk))
     )
-    triplets = read_triplets(project_id=project.pk, since=since)
+    days_since = min(since, _midnight(now) - (LEAST_DAYS - 1) * _DAY)
+    triplets = read_triplets(project_id=project.pk, days_since=days_since, since=since)
     figures = _figures(
         _Tally(project.pk, chosen, since, now), stretches, decided, triplets, _waiting_figure(asked)
     )
@@ -177,7 +184,7 @@ def read_overview(*, project: Project, key: str, now: datetime) -> OverviewPage:
         pace=_pace_chart(chosen, starts, stretches),
         stretches=tuple(stretches),
         waits=_waits_chart([*asked, *pairs]),
-        triplets=_triplets_chart(triplets, since, now),
+        triplets=_triplets_chart(triplets, days_since, now),
         agents=_agent_rows(project.pk, since, now),
         span=chosen.span,
     )
@@ -250,17 +257,16 @@ def _figures(
     decisions = sum(one.decisions for one in stretches)
     before = sum(decided.values()) - decisions
     made, reverted = count_merges(project_id=tally.project_id, since=tally.since)
-    withdrawn = sum(triplets.withdrawn.values())
     span = tally.chosen.span
     return (
         Figure("Runs", f"{runs:,}", tell_change(runs, runs_before, span)),
         Figure("Decisions", f"{decisions:,}", tell_change(decisions, before, span)),
         waiting,
         _first_gate_figure(tally, made),
-        Figure("Taken back", f"{reverted:,}", _withdrawn_note(withdrawn)),
+        Figure("Taken back", f"{reverted:,}", _withdrawn_note(triplets.withdrawn_now)),
         Figure(
             "Triplets",
-            f"{sum(triplets.made.values()):,}",
+            f"{triplets.made_now:,}",
             f"of {count(made, 'merge')}" if made else "no merge yet",
         ),
     )
@@ -329,19 +335,17 @@ def _waits_chart(ages: Sequence[float]) -> Chart:
 
 def _triplets_chart(triplets: TripletDays, since: datetime, now: datetime) -> Chart:
     days = _days(since, now)
-    standing, total, noted = [], triplets.before, None
-    for at, day in enumerate(days):
-        gone = triplets.withdrawn.get(day, 0)
-        total += triplets.made.get(day, 0) - gone
-        standing.append(total)
-        if gone:
-            noted = at
+    gone = [triplets.withdrawn.get(day, 0) for day in days]
+    changes = [triplets.made.get(day, 0) - lost for day, lost in zip(days, gone, strict=True)]
+    standing = [triplets.before + change for change in accumulate(changes)]
     withdrawn = sum(triplets.withdrawn.values())
-    finding = tell_triplets(standing=total, withdrawn=withdrawn)
+    finding = tell_triplets(standing=standing[-1], withdrawn=withdrawn)
     if not any(standing) and not withdrawn:
         return Chart(finding, "", empty="A merge whose sides differ makes one.")
     ticks = [(0, _day_word(days[0])), (len(days) - 1, _day_word(days[-1]))]
-    note = (noted, f"{withdrawn:,} withdrawn") if noted is not None else None
+    # The dot stands at the day that lost most. The last day's place is taken by the total's label.
+    most = max(range(len(days) - 1), key=lambda at: gone[at])
+    note = (most, f"{gone[most]:,} withdrawn") if gone[most] else None
     series = [Series("stand", standing, main=True)]
     return Chart(finding, "Standing at the end of each day", draw_steps(series, ticks, note=note))
 
@@ -359,8 +363,7 @@ def _day_word(day: str) -> str:
 
 
 def _agent_rows(project_id: UUID, since: datetime, now: datetime) -> tuple[AgentRow, ...]:
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    week = midnight - (SPARK_DAYS - 1) * _DAY
+    week = _midnight(now) - (SPARK_DAYS - 1) * _DAY
     days = _days(week, now)
     return tuple(
         AgentRow(one, draw_spark([one.days.get(day, 0) for day in days], label="Runs a day"))

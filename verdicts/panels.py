@@ -13,7 +13,7 @@ from branches.models import Branch
 from branches.triplets import preview_triplets
 from verdicts.admission import GateView, read_gates
 from verdicts.domain.labels import Choice
-from verdicts.domain.terms import Grader
+from verdicts.domain.terms import ADVISORY, Grader
 from verdicts.models import Label, Report
 
 MESSAGE_CHARACTERS: Final = 2_000
@@ -126,6 +126,22 @@ def read_run_verdicts(run: UUID) -> Mapping[UUID, str]:
     graded = Report.objects.filter(branch__run=run).values("branch")
     branches = list(Branch.objects.filter(pk__in=graded).select_related("project"))
     return {branch: side_verdict(gate) for branch, gate in read_gates(branches).items()}
+
+
+def admission_lines(admission: Mapping[str, Any]) -> tuple[GateLine, ...]:
+    """What a merge keeps of the gate for ever: each grader's own claim, then the reasons."""
+    claims = [
+        GateLine(
+            verdict="error" if report["errored"] else report["verdict"],
+            name=GRADER_WORDS[Grader(report["grader"])],
+            why=f"said {report['verdict']}" if not report["errored"] else "did not run",
+            proof=" ".join(filter(None, (report.get("runner"), report.get("receipt_standing")))),
+            advisory=Grader(report["grader"]) in ADVISORY,
+        )
+        for report in admission["reports"]
+    ]
+    reasons = [GateLine(admission["verdict"], "Gate", text) for text in admission["reasons"]]
+    return (*claims, *reasons)
 
 
 # The triplet

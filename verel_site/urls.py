@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from branches.urls import make_urlpatterns
 from verdicts.panels import read_run_verdicts
+from verel_site.access.endpoints import fallback_urlpatterns
 from verel_site.kit.specimens import show_kit
 from verel_site.pages import SignIn, healthz, home, readyz
 
@@ -23,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("api/v1/", include("branches.api.urls")),
     path("api/v1/", include("verdicts.api.urls")),
+    path("api/v1/", include(fallback_urlpatterns)),
     path("", include(make_urlpatterns(read_run_verdicts))),
     path("", include("verdicts.urls")),
     path("", include("verdicts.intake_urls")),

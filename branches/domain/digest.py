@@ -66,6 +66,15 @@ def advance_seal(
     return hashlib.sha256(b"".join(len(f).to_bytes(4) + f for f in fields)).digest()
 
 
+def request_digest(content: bytes, payload: bytes) -> bytes:
+    """What an answer to an approval is bound to: the request itself, and all that came before it.
+
+    The content digest alone would not do: a request carries it on unchanged, so that two requests
+    at one head would share it.
+    """
+    return hashlib.sha256(content + payload).digest()
+
+
 def microseconds(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 

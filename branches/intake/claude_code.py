@@ -128,25 +128,31 @@ def import_session(
         raise Unreadable("No record of the file names its sessionId.")
     with transaction.atomic():
         branch = _open_branch(file, project_id, actor, tally, survey, run_id)
-    tally.touch_run(branch.run_id)
-    size = file.path.stat().st_size
-    before, last = tally.events, None
-    told = Told(survey.began or EPOCH)
+    size, told, last = file.path.stat().st_size, Told(survey.began or EPOCH), None
     batch: list[Draft] = []
     for record in iter_records(file):
         batch += _drafts_of(record, project_id, survey.session, told, tally)
         if len(batch) >= BATCH_EVENTS:
-            last = _store(branch, batch, survey, tally)
+            last = _store(branch, batch, tally)
             batch = []
             if progress:
                 progress(record.line.offset, size)
-    last = _store(branch, batch, survey, tally) or last
-    if tally.events > before and last is not None:
-        end = derive_id(project_id, FORMAT, survey.session, "finished", last)
-        payload = {"outcome": "imported", "session": survey.session}
-        finish_branch(branch=branch, source=SOURCE, event_id=end, ts=told.moment, payload=payload)
+    last = _store(branch, batch, tally) or last
+    if branch is not None and last is not None:
+        _finish(branch, survey.session, told.moment, last)
     if progress:
         progress(size, size)
+
+
+def _finish(branch: Branch, session: str, moment: datetime, last: UUID) -> None:
+    """Where the file ends now; a session that has grown since ends anew."""
+    finish_branch(
+        branch=branch,
+        source=SOURCE,
+        event_id=derive_id(branch.project_id, FORMAT, session, "finished", last),
+        ts=moment,
+        payload={"outcome": "imported", "session": session},
+    )
 
 
 def iter_records(file: TranscriptFile) -> Iterator[Record]:
@@ -167,7 +173,8 @@ def take_survey(file: TranscriptFile, project_id: UUID) -> Survey:
         survey.goal = survey.goal or _goal_of(record)
         survey.model = survey.model or text_of(record.message.get("model"))[:120]
         if record.uuid and not survey.fresh:
-            waiting += _record_ids(record, project_id)
+            count = len(read_parts(record, Told(EPOCH)))
+            waiting += _record_ids(record, count, project_id, record.session)
             if len(waiting) >= BATCH_EVENTS:
                 waiting = _look_up(survey, project_id, waiting)
     _look_up(survey, project_id, waiting)
@@ -176,7 +183,7 @@ def take_survey(file: TranscriptFile, project_id: UUID) -> Survey:
 
 def _look_up(survey: Survey, project_id: UUID, ids: list[UUID]) -> list[UUID]:
     """Moves the survey's place on over the ids that are stored, up to the first that is not."""
-    rows = Event.objects.filter(project_id=project_id, event_id__in=ids[: 2 * BATCH_EVENTS])
+    rows = Event.objects.filter(project_id=project_id, event_id__in=ids)
     known = {row.event_id: row for row in rows.defer("payload").select_related("branch")}
     for event_id in ids:
         if event_id not in known:
@@ -207,63 +214,75 @@ def _open_branch(
     tally: Tally,
     survey: Survey,
     run_id: UUID | None,
-) -> Branch:
-    """The session's own branch where it has one; else a run, or a fork at the survey's place."""
-    if survey.place is not None:
-        branch = survey.place.branch
-        run = Run.objects.select_for_update().get(pk=branch.run_id)
-        sessions = run.metadata.get("sessions", {})
-        kept = sessions.get(survey.session)
-        if kept or not survey.fresh:
-            return Branch.objects.get(pk=kept) if kept else branch
-        seq = survey.place.seq
-    else:
-        run, branch, fresh = _open_run(file, project_id, actor, survey, run_id)
-        if fresh:
-            tally.branches += 1
-            return branch
-        seq = 1  # nothing is shared but that the run began
+) -> Branch | None:
+    """The session's own branch where it has one; else a new run's trunk, or a fork at the place
+    that the survey found. None where all of it is told by another session already."""
+    run = _find_run(project_id, survey, run_id)
+    if run is None:
+        branch = _start_run(file, project_id, actor, survey, run_id)
+        tally.branches += 1
+        tally.touch_run(branch.run_id)
+        return branch
+    tally.touch_run(run.pk)
+    kept = _sessions(run).get(survey.session)
+    own = next((branch for branch in run.branches.all() if str(branch.pk) == kept), None)
+    if own is not None or (survey.place is not None and not survey.fresh):
+        return own
+    place = survey.place
     branch = fork_off(
-        parent=branch,
-        fork_seq=seq,
+        parent=place.branch if place else run.branches.get(number=0),
+        fork_seq=place.seq if place else 1,  # without one, only that the run began is shared
         actor=actor,
         name=f"session {survey.session[:8]}",
         why=f"imported from {file.name}",
     )
     tally.branches += 1
-    sessions = {**run.metadata.get("sessions", {}), survey.session: str(branch.pk)}
-    run.metadata = {**run.metadata, "sessions": sessions}
-    run.save(update_fields=["metadata"])
+    _remember_session(run, survey.session, branch)
     return branch
 
 
-def _open_run(
+def _find_run(project_id: UUID, survey: Survey, run_id: UUID | None) -> Run | None:
+    """The run that tells the survey's place, else the one that the session's id stands for."""
+    own = run_id or derive_id(project_id, FORMAT, survey.session)
+    wanted = survey.place.run_id if survey.place is not None else own
+    return Run.objects.select_for_update().filter(pk=wanted).first()
+
+
+def _start_run(
     file: TranscriptFile, project_id: UUID, actor: Actor, survey: Survey, run_id: UUID | None
-) -> tuple[Run, Branch, bool]:
-    wanted = run_id or derive_id(project_id, FORMAT, survey.session)
-    run = Run.objects.select_for_update().filter(pk=wanted).first()
-    if run is not None:
-        return run, run.branches.get(number=0), False
+) -> Branch:
     run, trunk = start_run(
         project_id=project_id,
         actor=actor,
         right=Right.IMPORT,
-        run_id=wanted,
+        run_id=run_id or derive_id(project_id, FORMAT, survey.session),
         goal=survey.goal or f"Claude Code session {survey.session[:8]}",
         agent="Claude Code",
         model=survey.model,
         metadata={"format": FORMAT},
         origin=f"{file.name[:100]}, session {survey.session[:60]}",
     )
-    run.metadata = {**run.metadata, "sessions": {survey.session: str(trunk.pk)}}
+    _remember_session(run, survey.session, trunk)
+    return trunk
+
+
+def _sessions(run: Run) -> dict[str, Any]:
+    """Branch ids by session. Metadata is also a client's to give, so its shape is not trusted."""
+    kept = run.metadata.get("sessions")
+    return kept if isinstance(kept, dict) else {}
+
+
+def _remember_session(run: Run, session: str, branch: Branch) -> None:
+    sessions = {**_sessions(run), session: str(branch.pk)}
+    run.metadata = {**run.metadata, "sessions": sessions}
     run.save(update_fields=["metadata"])
-    return run, trunk, True
 
 
-def _record_ids(record: Record, project_id: UUID, session: str = "") -> list[UUID]:
-    count = max(1, len(read_parts(record, Told(EPOCH))))
+def _record_ids(record: Record, count: int, project_id: UUID, session: str) -> list[UUID]:
+    """One id for each part, at least one. A note without a uuid is known by where it stands."""
     if record.uuid:
-        return [derive_id(project_id, FORMAT, record.uuid, index) for index in range(count)]
+        parts = range(max(1, count))
+        return [derive_id(project_id, FORMAT, record.uuid, index) for index in parts]
     sha256 = hashlib.sha256(record.line.raw).hexdigest()
     return [derive_id(project_id, FORMAT, session, f"line {record.line.number}", sha256)]
 
@@ -273,39 +292,42 @@ def _drafts_of(
 ) -> list[Draft]:
     told.moment = record.moment or told.moment
     parts = read_parts(record, told)
-    ids = _record_ids(record, project_id, session)
-    if parts and all(storable(payload) for _, payload in parts):
-        return [
-            Draft(event_type, SOURCE, told.moment, payload, event_id)
-            for (event_type, payload), event_id in zip(parts, ids, strict=True)
-        ]
-    tally.skipped[_why_kept(record, bool(parts))] += 1
-    payload = record_payload(format=FORMAT, line=record.line.number, raw=record.line.raw)
-    return [Draft(terms.UNKNOWN_RECORD, SOURCE, told.moment, payload, ids[0])]
+    ids = _record_ids(record, len(parts), project_id, session)
+    raw = record_payload(format=FORMAT, line=record.line.number, raw=record.line.raw)
+    if not parts:
+        tally.skipped[_why_kept(record)] += 1
+    drafts = []
+    for event_id, part in zip(ids, parts or [(terms.UNKNOWN_RECORD, raw)], strict=True):
+        if not storable(part[1]):
+            tally.skipped[f"line {record.line.number} is too large or too deep; cut"] += 1
+            part = terms.UNKNOWN_RECORD, raw
+        drafts.append(Draft(part[0], SOURCE, told.moment, part[1], event_id))
+    return drafts
 
 
-def _why_kept(record: Record, has_parts: bool) -> str:
+def _why_kept(record: Record) -> str:
     if not record.line.whole:
         return f"line {record.line.number} is too long; its start is kept"
     if record.fields is None:
         return f"line {record.line.number} is torn or no JSON object; kept as it is"
-    if has_parts:
-        return f"line {record.line.number} is too large or too deep; its start is kept"
     if record.fields.get("isSidechain"):
         return "records of a subagent; kept as they are"
     return f"records of type {record.kind[:60] or 'unknown'!r}; kept as they are"
 
 
-def _store(branch: Branch, drafts: list[Draft], survey: Survey, tally: Tally) -> UUID | None:
-    """Stores what is not stored yet; the last id of a message told here, whether new or not.
+def _store(branch: Branch | None, drafts: list[Draft], tally: Tally) -> UUID | None:
+    """Stores what is not stored yet, and gives the last id; without a branch nothing is new.
 
-    A copied record is known by its id alone: the copy differs in its session. Of a session that
-    tells nothing new, the notes beside its records are left out too.
+    A copied record is known by its id alone: the copy differs in the session that it names.
     """
+    if branch is None:
+        tally.duplicates += len(drafts)
+        return None
     ids = [draft.event_id for draft in drafts]
     rows = Event.objects.filter(project_id=branch.project_id, event_id__in=ids)
     known = set(rows.values_list("event_id", flat=True))
-    fresh = [draft for draft in drafts if draft.event_id not in known] if survey.fresh else []
+    first_use = {draft.event_id: draft for draft in reversed(drafts)}
+    fresh = [one for one in drafts if one.event_id not in known and first_use[one.event_id] is one]
     tally.duplicates += len(drafts) - len(fresh)
     append_drafts(branch=branch, drafts=fresh, tally=tally)
     return ids[-1] if ids else None
@@ -371,7 +393,8 @@ def _read_block(block: object) -> dict[str, Any]:
 
 def _assistant_parts(message: Mapping[str, Any], told: Told) -> list[Part]:
     content = message.get("content")
-    blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    text = [{"type": "text", "text": content}] if isinstance(content, str) else []
+    blocks = content if isinstance(content, list) else text
     parts = [_assistant_part(block, message, told) for block in blocks if isinstance(block, dict)]
     usage = _read_usage(message.get("usage"))
     message_id = text_of(message.get("id"))

@@ -138,8 +138,8 @@ def _iter_items(path: Path) -> Iterator[tuple[Any, str, int, int]]:
         value = decode(path.read_bytes(), max_depth=DEPTH)
         bare = isinstance(value, list) and bool(value) and _is_message(value[0])
         items = value if isinstance(value, list) and not bare else [value]
-        for index, item in enumerate(items):
-            yield item, f"trial {index + 1}", index + 1, len(items)
+        for index, one in enumerate(items):
+            yield one, f"trial {index + 1}", index + 1, len(items)
         return
     size = path.stat().st_size
     for line in iter_lines(path):
@@ -215,12 +215,12 @@ class _Desk:
             return
         try:
             with transaction.atomic():
-                branch = self._write(trial, steps, told, run_id, key)
+                self._write(trial, steps, told, run_id, key)
         except Exception:
             self.paths.pop(run_id, None)
             raise
         finished = find_event(self.project_id, derive_id(*key, "finished"))
-        assert finished is not None and finished.branch_id == branch.pk
+        assert finished is not None
         self._note(trial, run_id, finished)
 
     def _read_steps(self, trial: Trial) -> tuple[list[tuple[str, dict[str, Any]]], Told]:
@@ -257,7 +257,7 @@ class _Desk:
         told: Told,
         run_id: UUID,
         key: tuple[object, ...],
-    ) -> Branch:
+    ) -> None:
         run, trunk, fresh = self._open_run(trial, run_id)
         paths = self._paths_of(run)
         plan = build_trie([*(path.keys for path in paths), told.keys])[-1]
@@ -285,7 +285,6 @@ class _Desk:
             ts=run.created_at,
             payload=_finish_payload(trial),
         )
-        return branch
 
     def _open_run(self, trial: Trial, run_id: UUID) -> tuple[Run, Branch, bool]:
         """The run, its trunk, and whether it was started just now."""

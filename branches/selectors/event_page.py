@@ -27,6 +27,7 @@ from branches.domain.telling import (
 from branches.models import Approval, Branch, Event
 from branches.selectors.events import payload_of, stored_event
 from branches.selectors.run_lines import Lines
+from branches.selectors.run_rows import Window
 from branches.selectors.run_view import View
 
 FIRST_CHARACTERS: Final = 4096
@@ -182,19 +183,21 @@ def tell_detail(
     view: View,
     lines: Lines,
     reader: Reader,
+    near: Window | None = None,
     draft: Mapping[str, str] | None = None,
 ) -> EventDetail:
     """The detail of an event of the view's run. `draft` is an answer that was refused, with why.
 
-    At most five queries: the events beside it, its call or result, an override's patches.
+    At most five queries: the events beside it, its call or result, an override's patches. Of
+    these, `near`, a window with the event in it, saves what can be found there.
     """
     branch = lines.branches[event.branch_id]
     stored = stored_event(event)
     telling = tell_event(stored)
     limit = None if view.whole else FIRST_CHARACTERS
-    heading, code, pair = _read_pair(event, stored, branch, view)
+    heading, code, pair = _read_pair(event, stored, branch, view, near)
     request = lines.asked.get((event.branch_id, event.seq))
-    earlier, later = _read_neighbours(event, view, lines)
+    earlier, later = _find_neighbours(event, view, lines, near)
     here = replace(view, event=event.event_id, after=None, before=None, json=False, whole=False)
     prose, calls, payload = _prose(stored), _calls(stored, limit), _body(stored, limit)
     prose_cut = limit is not None and len(prose) > FIRST_PROSE
@@ -279,13 +282,13 @@ def _body(stored: StoredEvent, limit: int | None) -> Payload | None:
 
 
 def _read_pair(
-    event: Event, stored: StoredEvent, branch: Branch, view: View
+    event: Event, stored: StoredEvent, branch: Branch, view: View, near: Window | None
 ) -> tuple[str, str, Fact | None]:
     """Heading and its code, and the call of a result or the result of a call."""
     telling = tell_event(stored)
     call_id = answered_id(stored)
     if event.type == terms.TOOL_RESULT:
-        found = _find_call(event, call_id) if call_id else None
+        found = _find_call(event, call_id, near) if call_id else None
         if found is None:
             return text_of(stored.payload.get("name")) or "A tool", "", None
         call = next(c for c in calls_of(found[1]) if c.call_id == call_id)
@@ -293,7 +296,7 @@ def _read_pair(
         return call.name, summary, _link("Call", found[0], branch, view, call.name)
     if event.type == terms.TOOL_CALL:
         ids = waiting_ids(stored)
-        answer = _find_result(event, ids[0]) if ids else None
+        answer = _find_result(event, ids[0], near) if ids else None
         pair = _link("Result", answer, branch, view, "") if answer else None
         return telling.who, one_line(telling.text, 120), pair
     return telling.who, "", None
@@ -304,31 +307,51 @@ def _link(term: str, event: Event, branch: Branch, view: View, word: str) -> Fac
     return Fact(term, f"{branch.base + event.seq:,} {word}".strip(), href=href)
 
 
-def _find_call(event: Event, call_id: str) -> tuple[Event, StoredEvent] | None:
-    near = Event.objects.filter(
-        branch_id=event.branch_id,
-        seq__range=(max(event.seq - PAIR_REACH, 1), event.seq - 1),
-        type__in=(terms.TOOL_CALL, terms.ASSISTANT),
-    )
-    for row in near.order_by("-seq"):
+def _read_near(
+    event: Event, first: int, last: int, types: tuple[str, ...], near: Window | None
+) -> list[Event]:
+    """Events of the branch by seq, from the window if there is one."""
+    if near is not None:
+        own = (row for row in near.events if row.branch_id == event.branch_id)
+        return [row for row in own if first <= row.seq <= last and row.type in types]
+    rows = Event.objects.filter(branch_id=event.branch_id, seq__range=(first, last), type__in=types)
+    return list(rows.order_by("seq"))
+
+
+def _find_call(event: Event, call_id: str, near: Window | None) -> tuple[Event, StoredEvent] | None:
+    types = (terms.TOOL_CALL, terms.ASSISTANT)
+    rows = _read_near(event, event.seq - PAIR_REACH, event.seq - 1, types, near)
+    for row in reversed(rows):
         stored = stored_event(row)
         if call_id in waiting_ids(stored):
             return row, stored
     return None
 
 
-def _find_result(event: Event, call_id: str) -> Event | None:
-    near = Event.objects.filter(
-        branch_id=event.branch_id,
-        seq__range=(event.seq + 1, event.seq + PAIR_REACH),
-        type=terms.TOOL_RESULT,
-    )
-    rows = near.order_by("seq")
+def _find_result(event: Event, call_id: str, near: Window | None) -> Event | None:
+    types = (terms.TOOL_RESULT,)
+    rows = _read_near(event, event.seq + 1, event.seq + PAIR_REACH, types, near)
     return next((row for row in rows if answered_id(stored_event(row)) == call_id), None)
 
 
-def _read_neighbours(event: Event, view: View, lines: Lines) -> tuple[UUID | None, UUID | None]:
+def _find_neighbours(
+    event: Event, view: View, lines: Lines, near: Window | None
+) -> tuple[UUID | None, UUID | None]:
     """The events before and after it, in the lanes that are shown."""
+    places = [row.event_id for row in near.events] if near is not None else []
+    if near is None or event.event_id not in places:
+        return _read_neighbours(event, view, lines)
+    at = places.index(event.event_id)
+    inside = (at > 0 or near.before is None) and (at + 1 < len(places) or near.after is None)
+    if not inside:
+        return _read_neighbours(event, view, lines)
+    return (
+        places[at - 1] if at > 0 else None,
+        places[at + 1] if at + 1 < len(places) else None,
+    )
+
+
+def _read_neighbours(event: Event, view: View, lines: Lines) -> tuple[UUID | None, UUID | None]:
     rows = Event.objects.filter(run_id=view.run)
     if lines.segments:
         nearby = _segments_around(event, lines)

@@ -7,12 +7,18 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
 
 from branches.domain import terms
-from branches.domain.context import ToolCall, approx_tokens, render_context, repeated_calls
-from branches.domain.events import StoredEvent, plain_text, text_of
+from branches.domain.context import (
+    BYTES_PER_TOKEN,
+    ToolCall,
+    render_context,
+    repeated_calls,
+)
+from branches.domain.events import StoredEvent, compact_json, plain_text, text_of
 from branches.domain.override import Override, build_frame, parse_override
 from branches.domain.telling import Telling, main_argument, one_line, tell_event
 from branches.models import Branch, Event
@@ -29,6 +35,8 @@ QUOTED_CHARACTERS: Final = 600
 # How many of the events after the fork point are looked through for calls that may be repeated.
 MAX_LATER: Final = 2000
 SHOWN_CALLS: Final = 8
+# A prefix is read anew after this; while somebody types, it is the same one every time.
+PREFIX_SECONDS: Final = 600
 
 
 @dataclass(frozen=True)
@@ -191,31 +199,77 @@ def _quote(stored: StoredEvent) -> str:
     return f"{telling.who} {telling.text}".strip()
 
 
+@dataclass(frozen=True)
+class _Prefix:
+    """What every fork after one event begins with; it never changes, for events never do.
+
+    `tail` are its last messages and `bytes` the size of all `count` of them; `names` are those of
+    the tools that the tail answers for.
+    """
+
+    variables: Mapping[str, Any]
+    tail: tuple[Mapping[str, Any], ...]
+    names: Mapping[str, str]
+    count: int
+    bytes: int
+
+
 def _preview(
     branch: Branch, event: Event, draft: ForkDraft, read: Override, actor: Actor
 ) -> tuple[tuple[PatchLine, ...], Sent]:
     """The patches with former values, and the very messages that a claim of the fork would give."""
-    events = list(iter_lineage(branch, upto=event.seq, inline=True))
-    if draft.override.strip():
-        frame = build_frame(directive=draft.override, authority=actor.authority(branch.project_id))
-        events.append(_frame_event(frame, event))
-    context = render_context(events, format="openai")
-    patches = tell_patches([patch.payload() for patch in read.patches], context.variables)
     human = bool(draft.override.strip())
-    shown = context.messages[-SHOWN_MESSAGES:]
-    earlier = context.messages[: len(context.messages) - len(shown)]
-    names = _names_of_calls(context.messages)
+    prefix = _read_prefix(branch, event, human)
+    shown = prefix.tail[-SHOWN_MESSAGES:]
+    count, total = prefix.count, prefix.bytes
+    if human:
+        frame = build_frame(directive=draft.override, authority=actor.authority(branch.project_id))
+        message = render_context([_frame_event(frame, event)], format="openai").messages[0]
+        shown = (*shown, message)[-SHOWN_MESSAGES:]
+        count, total = count + 1, total + _size(message)
+    earlier = count - len(shown)
     sent = Sent(
         messages=tuple(
-            _message(message, names, human=human and message is shown[-1]) for message in shown
+            _message(message, prefix.names, human=human and message is shown[-1])
+            for message in shown
         ),
-        earlier=len(earlier),
-        earlier_tokens=approx_tokens(earlier) if earlier else 0,
-        tokens=context.approx_tokens,
-        override_tokens=approx_tokens(shown[-1:]) if human else 0,
+        earlier=earlier,
+        earlier_tokens=_tokens(total - sum(map(_size, shown)), earlier) if earlier else 0,
+        tokens=_tokens(total, count),
+        override_tokens=_tokens(_size(shown[-1]), 1) if human else 0,
         json=_shown_json(shown) if draft.json else "",
     )
-    return patches, sent
+    return tell_patches([patch.payload() for patch in read.patches], prefix.variables), sent
+
+
+def _read_prefix(branch: Branch, event: Event, human: bool) -> _Prefix:
+    """The messages before a frame, or of a fork without one (calls that wait stay open there)."""
+    # The seal names the row and all before it, so that what is kept can never be another's.
+    key = f"fork-prefix:{bytes(event.seal).hex()}:{human:d}"
+    kept = cache.get(key)
+    if isinstance(kept, _Prefix):
+        return kept
+    events = list(iter_lineage(branch, upto=event.seq, inline=True))
+    frame = [_frame_event("frame", event)] if human else []
+    context = render_context([*events, *frame], format="openai")
+    messages = context.messages[:-1] if human else context.messages
+    tail = tuple(messages[-SHOWN_MESSAGES:])
+    answers = {str(message.get("tool_call_id")) for message in tail}
+    names = {k: v for k, v in _names_of_calls(messages).items() if k in answers}
+    prefix = _Prefix(
+        context.variables, tail, names, len(messages), sum(_size(message) for message in messages)
+    )
+    cache.set(key, prefix, PREFIX_SECONDS)
+    return prefix
+
+
+def _size(message: Mapping[str, Any]) -> int:
+    return len(compact_json(message).encode(errors="surrogatepass"))
+
+
+def _tokens(size: int, count: int) -> int:
+    """As `domain.context.approx_tokens`, of `count` messages that are `size` bytes together."""
+    return (size + 2 + max(count - 1, 0) + BYTES_PER_TOKEN - 1) // BYTES_PER_TOKEN
 
 
 def _frame_event(frame: str, event: Event) -> StoredEvent:
@@ -253,7 +307,7 @@ def _message(message: Mapping[str, Any], names: Mapping[str, str], *, human: boo
         role=str(message.get("role", "")),
         tag=tag,
         text=text[:SHOWN_CHARACTERS],
-        tokens=approx_tokens([dict(message)]),
+        tokens=_tokens(_size(message), 1),
         human=human,
         cut=len(text) > SHOWN_CHARACTERS,
     )

@@ -94,25 +94,28 @@ def count_merges(*, project_id: UUID, since: datetime) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class TripletDays:
-    """`before` stood already when the days begin; made and withdrawn by day."""
+    """`before` stood already when the days begin; `made` and `withdrawn` count by day, `made_now`
+    and `withdrawn_now` since the later time that was asked for."""
 
+    made_now: int
+    withdrawn_now: int
     before: int
     made: Mapping[str, int]
     withdrawn: Mapping[str, int]
 
 
-def read_triplets(*, project_id: UUID, since: datetime) -> TripletDays:
+def read_triplets(*, project_id: UUID, days_since: datetime, since: datetime) -> TripletDays:
     rows = Triplet.objects.filter(project_id=project_id)
-    before = rows.aggregate(
-        n=Count(
-            "pk",
-            filter=Q(created_at__lt=since) & (Q(withdrawn_at=None) | Q(withdrawn_at__gte=since)),
-        )
-    )["n"]
+    stood = Q(created_at__lt=days_since) & (Q(withdrawn_at=None) | Q(withdrawn_at__gte=days_since))
+    counts = rows.aggregate(
+        made_now=Count("pk", filter=Q(created_at__gte=since)),
+        withdrawn_now=Count("pk", filter=Q(withdrawn_at__gte=since)),
+        before=Count("pk", filter=stood),
+    )
     return TripletDays(
-        before=before,
-        made=count_by(rows.filter(created_at__gte=since), "created_at", "day"),
-        withdrawn=count_by(rows.filter(withdrawn_at__gte=since), "withdrawn_at", "day"),
+        **counts,
+        made=count_by(rows.filter(created_at__gte=days_since), "created_at", "day"),
+        withdrawn=count_by(rows.filter(withdrawn_at__gte=days_since), "withdrawn_at", "day"),
     )
 
 

@@ -116,6 +116,7 @@ class RunPage:
     run: UUID
     project: Project
     view: View
+    suffix: str
     head: RunHead
     rail: tuple[RailRow, ...]
     kinds: tuple[KindRow, ...]
@@ -157,6 +158,7 @@ class RowsPage:
     """One chunk of rows, and where the chunks beside it are."""
 
     view: View
+    suffix: str
     rows: tuple[EventRow, ...]
     earlier: str
     later: str
@@ -205,12 +207,14 @@ def read_run_page(
     )
     reader = read_reader(actor, run)
     chosen = _find_chosen(run, window, selected)
+    near = window if chosen in window.events else None
     small = lines.events <= INLINE_MINIMAP
     minimap = read_minimap(run, lines) if small else None
     return RunPage(
         run=run.pk,
         project=run.project,
         view=view,
+        suffix=view.suffix,
         head=make_head(run, lines, view, reader),
         rail=make_rail(lines, view, verdicts or {}),
         kinds=make_kinds(view, minimap),
@@ -220,7 +224,9 @@ def read_run_page(
         later=view.href(event=None, before=None, after=window.after) if window.after else "",
         minimap=minimap,
         search=_make_search(view, found, selected) if view.q else None,
-        detail=tell_detail(chosen, view=view, lines=lines, reader=reader) if chosen else None,
+        detail=tell_detail(chosen, view=view, lines=lines, reader=reader, near=near)
+        if chosen
+        else None,
         reader=reader,
         notice="There is no error after this event." if error_sought else "",
         title=f"r-{run.number} {run.goal[:80]}",
@@ -240,6 +246,7 @@ def read_rows_page(
     rows = tell_rows(window.events, view, lines, selected=view.event, verdicts=verdicts)
     return RowsPage(
         view=view,
+        suffix=view.suffix,
         rows=tuple(rows),
         earlier=view.href(event=None, after=None, before=window.before) if window.before else "",
         later=view.href(event=None, before=None, after=window.after) if window.after else "",

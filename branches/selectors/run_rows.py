@@ -67,6 +67,8 @@ class EventRow:
     graph: str
     telling: Telling
     ts: datetime
+    clock: str
+    exact: str
     href: str
     under: UUID | None = None
     opens: str = ""
@@ -334,6 +336,8 @@ class _Context:
             ),
             telling=one.telling,
             ts=event.ts,
+            clock=f"{event.ts:%H:%M:%S}",
+            exact=f"{event.ts:%Y-%m-%d %H:%M:%S} UTC",
             href=f"{self.address}event={event.event_id}",
             under=one.under.event.event_id if one.under else None,
             opens=("open" if one.opens else "shut") if one.answers else "",

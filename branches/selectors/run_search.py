@@ -12,6 +12,7 @@ from branches.models import Event, Run
 from branches.selectors.events import payload_of
 from branches.selectors.run_lines import Lines
 from branches.storage.codec import open_payload
+from verel_site.kit.strict_json import encode
 
 BATCH: Final = 1000
 MAX_LOOKED: Final = 20_000
@@ -43,9 +44,12 @@ def search_run(run: Run, lines: Lines, text: str) -> Found:
     Looks at MAX_LOOKED events and stops at MAX_HITS hits, and says so.
     """
     needle = text.casefold()
+    # As the text would stand in stored JSON: what is not in there need not be decoded.
+    stored = encode(text)[1:-1].decode().casefold()
     hits: list[UUID] = []
     for looked, event in enumerate(_iter_events(run, lines, Q()), start=1):
-        if _has_text(payload_of(event), needle):
+        raw = open_payload(event.payload).decode().casefold()
+        if stored in raw and _has_text(payload_of(event), needle):
             hits.append(event.event_id)
         if len(hits) >= MAX_HITS:
             return Found(tuple(hits), f"stopped at {MAX_HITS} hits")

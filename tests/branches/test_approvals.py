@@ -112,3 +112,12 @@ def test_a_request_that_cannot_be_read_stores_nothing(payload: dict[str, Any]) -
     with pytest.raises(BadApproval):
         append(trunk, make_draft(terms.APPROVAL_REQUESTED, payload))
     assert Event.objects.filter(branch=trunk).count() == 1
+
+
+def test_two_requests_at_one_head_have_digests_of_their_own() -> None:
+    _, trunk = make_run()
+    for action in ("read", "write"):
+        payload = {"approval_id": str(uuid4()), "action": action}
+        append(trunk, make_draft(terms.APPROVAL_REQUESTED, payload))
+    one, other = Approval.objects.filter(branch=trunk)
+    assert bytes(one.request_digest) != bytes(other.request_digest)

@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from branches.domain.alignment import Row
 from branches.forks import fork_branch
 from branches.models import Branch, Merge, Triplet
 from branches.selectors.compare import Cut, offer_pairs, read_parting, read_rows
@@ -97,6 +96,11 @@ def page_of(client: Client, comparison: Comparison, query: str = "") -> str:
     response = client.get(reverse("comparison", args=[comparison.pk]) + query)
     assert response.status_code == 200
     return response.content.decode()
+
+
+def words(html: str) -> str:
+    """What the page says, without its markup."""
+    return re.sub("<.*?>", "", html)
 
 
 def sides_of(comparison: Comparison, user: User) -> Sides:
@@ -188,21 +192,21 @@ def test_while_judging_nothing_sealed_is_in_the_page(
     html = page_of(client, comparison, query)
     sealed = [
         "good one", "bad one", "Ada Brandt", "Leave the tests", "50mg", "Do as you like",
-        "Adas secret", "data-lane", "gate-check", "214 passed", "judged", "tokens ·",
+        "Adas secret", "data-lane", "gate-check", "214 passed", "judged A", "judged B", "tokens ·",
         *(str(branch.pk) for branch in pair),
     ]  # fmt: skip
     assert [word for word in sealed if word in html] == []
-    assert "10 mL" in html
-    assert "99 mL" in html
+    assert "10 mL" in words(html)
+    assert "99 mL" in words(html)
 
 
-def test_sides_are_drawn_once_for_a_reviewer(client: Client, comparison: Comparison) -> None:
-    first = page_of(client, comparison)
-    order = [m.start() for m in re.finditer(r"10 mL|99 mL", first)]
-    assert all(
-        [m.start() for m in re.finditer(r"10 mL|99 mL", page_of(client, comparison))] == order
-        for _ in range(5)
-    )
+def test_sides_are_drawn_once_for_a_reviewer(
+    client: Client, comparison: Comparison, ines: User, pair: tuple[Branch, Branch]
+) -> None:
+    shown = [re.findall("10 mL|99 mL", words(page_of(client, comparison))) for _ in range(5)]
+    left = "10 mL" if side_of(comparison, ines, pair[0]) == "left" else "99 mL"
+    assert all(found == shown[0] for found in shown)
+    assert shown[0][0] == left
 
 
 def test_siblings_are_marked_alike_and_only_edits_in_files_are_red_and_green(
@@ -251,7 +255,7 @@ def test_reading_modes_fold_what_is_alike_or_show_the_last_answers_alone(
     final = page_of(client, comparison, "?mode=final")
     assert "the same thought" not in final
     assert "mL now" not in final
-    assert all(text in re.sub("<.*?>", "", final) for text in ("left end", "right end"))
+    assert all(text in words(final) for text in ("left end", "right end"))
     assert 'aria-current="true">Final only' in final
 
 
@@ -582,7 +586,7 @@ def test_a_viewer_sees_everything_and_decides_nothing(
     html = page_of(client, comparison)
     for shown in ("good one", "Leave the tests alone.", "Gate open", "It is right."):
         assert shown in html
-    for control in ("Approve merge", "Submit", 'name="choice"', "Abandon"):
+    for control in ("Approve merge", "data-judge-submit", 'name="choice"', "Abandon"):
         assert control not in html
     denied = client.post(reverse("comparison-label", args=[comparison.pk]), {"choice": "left"})
     assert denied.status_code == 403
@@ -610,9 +614,7 @@ def test_other_peoples_projects_do_not_exist(
 
 
 def count_queries(client: Client, url: str) -> int:
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         assert client.get(url).status_code == 200
     return len(queries)
 
@@ -659,4 +661,3 @@ def test_marking_stops_when_its_budget_is_spent(pair: tuple[Branch, Branch]) -> 
     last = differing[-1].left
     assert last is not None
     assert [differs for differs, _ in last.text] == [True]
-    assert isinstance(Row("same", None, None), Row)

@@ -20,7 +20,9 @@ from verdicts.merging import merge_preferred
 from verdicts.pages import CompareQuery, Draft, Notice, read_compare_page
 from verdicts.panels import (
     GRANULARITY_WORDS,
+    GateLine,
     TripletPart,
+    admission_lines,
     draft_parts,
     short_digest,
 )
@@ -99,6 +101,7 @@ class MergePage:
     winner_lane: int
     losers: tuple[tuple[MergeLoser, int], ...]
     triplets: tuple[ShownTriplet, ...]
+    lines: tuple[GateLine, ...]
     granularity: str
     head: str
     may_revert: bool
@@ -171,6 +174,7 @@ def read_merge_page(*, actor: Actor, merge_id: UUID, notice: Notice | None = Non
         winner_lane=lanes.get(row.winner_id, 0),
         losers=tuple((loser, lanes.get(loser.branch_id, 0)) for loser in losers),
         triplets=tuple(ShownTriplet(one, _stored_parts(one)) for one in triplets),
+        lines=admission_lines(row.admission),
         granularity=GRANULARITY_WORDS[Granularity(row.granularity)],
         head=short_digest(bytes(row.winner_digest)),
         may_revert=row.reverted_at is None and actor.may(row.project_id, Right.MERGE),

@@ -4,11 +4,11 @@ A refusal is an expected outcome: it carries the HTTP status, a stable `code`, a
 person or client, and, where one field is at fault, a JSON pointer into the request body.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.deprecation import MiddlewareMixin
 
 
 class Refusal(Exception):
@@ -61,17 +61,8 @@ class NotFound(Refusal):
     title = "Not found"
 
 
-class RefusalMiddleware:
+class RefusalMiddleware(MiddlewareMixin):
     """Turns a Refusal that a page raised into a page that says what to do; never a 500."""
-
-    sync_capable = True
-    async_capable = False
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, Refusal):
