@@ -227,17 +227,21 @@ def _edit_steps(reading: Reading, frame: str) -> list[_Events]:
 
 def _compute_steps(reading: Reading, frame: str) -> list[_Events]:
     arguments = {
-        "dose_mg": reading.dose,
-        "concentration_mg_per_ml": reading.concentration,
-        "max_dose_mg": reading.cap,
+        "dose_mg": _plain(reading.dose),
+        "concentration_mg_per_ml": _plain(reading.concentration),
+        "max_dose_mg": _plain(reading.cap),
     }
     result = {
-        "dose_mg": reading.given,
-        "volume_ml": reading.volume,
-        "concentration_mg_per_ml": reading.concentration,
+        "dose_mg": _plain(reading.given),
+        "volume_ml": _plain(reading.volume),
         "capped": reading.dose > reading.cap,
     }
     return _tool_steps("compute_bolus", arguments, result, f"{frame[:8]}-bolus")
+
+
+def _plain(value: float) -> float | int:
+    """50 rather than 50.0, as a person would write it."""
+    return int(value) if value.is_integer() else value
 
 
 def _tool_steps(

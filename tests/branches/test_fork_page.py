@@ -114,18 +114,14 @@ def test_a_second_press_makes_no_second_fork(client: Client, story: Story) -> No
     assert story.run.branches.count() == 2
 
 
-def test_going_back_and_changing_the_text_makes_another_fork(
-    client: Client, story: Story
-) -> None:
+def test_going_back_and_changing_the_text_makes_another_fork(client: Client, story: Story) -> None:
     form = {"override": "Fix it.", "token": uuid4().hex}
     client.post(address(story.event(7)), form)
     client.post(address(story.event(7)), {**form, "override": "Fix it well."})
     assert story.run.branches.count() == 3
 
 
-def test_a_refused_fork_keeps_the_draft_and_may_be_sent_again(
-    client: Client, story: Story
-) -> None:
+def test_a_refused_fork_keeps_the_draft_and_may_be_sent_again(client: Client, story: Story) -> None:
     form = {"override": "", "name": "Kept name", "token": "t"}
     refused = client.post(address(story.event(7)), form, headers=HTMX)
     text = refused.content.decode()

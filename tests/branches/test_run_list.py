@@ -95,9 +95,7 @@ def test_filters_that_match_nothing_can_be_cleared(client: Client) -> None:
 def test_filters_narrow_the_list(client: Client, query: dict[str, str], found: list[str]) -> None:
     project = make.make_project()
     ask(project)
-    start_run(
-        project_id=project.pk, actor=SYSTEM, goal="Port the alarm tones", agent="tone-smith"
-    )
+    start_run(project_id=project.pk, actor=SYSTEM, goal="Port the alarm tones", agent="tone-smith")
     page = list_of(sign_in(client, project), project, **query)
     assert [row.goal for row in page.rows] == found
 

@@ -1,0 +1,149 @@
+"""A real Chromium against a real Daphne process, on the database of the test.
+
+The server is a subprocess with the product's own settings (hashed static files, strict CSP), on a
+free port, started once a session. Rows that a test commits are seen by it at once, so browser
+tests take `transactional_db`, which every fixture here that touches rows asks for.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 30.0
+FLAGS = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+type OpenAs = Callable[[User], Page]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder drives a browser, and is marked so."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail("Browser tests need Chromium on the PATH, and CI must not skip them.")
+    if found is None:
+        pytest.skip("NOT TESTED IN A BROWSER: there is no chromium on the PATH.")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(chromium: str) -> dict[str, object]:
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]
+    return {"executable_path": chromium, "args": [*FLAGS, *sandbox]}
+
+
+def _database_url() -> str:
+    """The database of this test session, as the server's environment names it."""
+    known = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{known['NAME']}"
+    place = f"{known['HOST'] or 'localhost'}:{known['PORT'] or 5432}"
+    return f"postgresql://{known['USER']}:{known['PASSWORD']}@{place}/{known['NAME']}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_alive(address: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urlopen(f"{address}/healthz", timeout=1):  # noqa: S310 - an address of our own
+                return
+        except (URLError, OSError):
+            time.sleep(0.05)
+    pytest.fail(f"The server did not start:\n{log.read_text()[-4000:]}")
+
+
+@pytest.fixture(scope="session")
+def address(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the server answers, without a slash at the end."""
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "verel_site.settings",
+        "VEREL_HOME": str(settings.VEREL_HOME),
+        "VEREL_DATABASE_URL": _database_url(),
+    }
+    manage = [sys.executable, "manage.py", "collectstatic", "--noinput", "--clear", "-v0"]
+    subprocess.run(manage, cwd=ROOT, env=environment, check=True)
+    port = _free_port()
+    command = [
+        sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port),
+        "verel_site.asgi:application",
+    ]  # fmt: skip
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait_until_alive(f"http://127.0.0.1:{port}", server, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+@pytest.fixture(scope="session")
+def browser_context_args() -> dict[str, object]:
+    return {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce"}
+
+
+@pytest.fixture
+def open_as(context: BrowserContext, address: str, transactional_db: None) -> Iterator[OpenAs]:
+    """A page with the session of a person. A script error or a CSP fault on it fails the test."""
+    faults: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error" and "status of 4" not in message.text:
+            faults.append(message.text)
+
+    def open_page(user: User) -> Page:
+        client = Client()
+        client.force_login(user)
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+        context.clear_cookies()
+        context.add_cookies(
+            [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": address}]
+        )
+        page = context.new_page()
+        page.on("console", listen)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        return page
+
+    yield open_page
+    assert not faults, faults

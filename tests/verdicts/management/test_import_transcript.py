@@ -1,0 +1,65 @@
+import json
+from io import StringIO
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from branches.models import Run
+from tests.make import make_project, make_run
+
+pytestmark = pytest.mark.django_db
+
+
+def write(tmp_path: Path, name: str, text: str) -> str:
+    path = tmp_path / name
+    path.write_text(text)
+    return str(path)
+
+
+def test_one_line_a_file_says_what_came_of_it(tmp_path: Path) -> None:
+    project, out = make_project(), StringIO()
+    one = write(tmp_path, "one.json", json.dumps([{"role": "user", "content": "Hi"}]))
+    two = write(tmp_path, "two.json", json.dumps([{"role": "user", "content": "Ho"}]))
+
+    call_command("import_transcript", one, two, project=project.slug, stdout=out)
+
+    assert out.getvalue().splitlines() == [
+        "one.json: 1 event, 1 branch, in 1 run, 0 duplicates",
+        "two.json: 1 event, 1 branch, in 1 run, 0 duplicates",
+    ]
+
+
+def test_a_file_that_cannot_be_read_makes_the_exit_code_1_after_the_others(tmp_path: Path) -> None:
+    project, out, err = make_project(), StringIO(), StringIO()
+    bad = write(tmp_path, "bad.txt", "# Notes")
+    good = write(tmp_path, "good.json", json.dumps([{"role": "user", "content": "Hi"}]))
+
+    with pytest.raises(SystemExit) as exit:
+        call_command("import_transcript", bad, good, project=project.slug, stdout=out, stderr=err)
+
+    assert exit.value.code == 1
+    assert "good.json: 1 event" in out.getvalue()
+    assert "bad.txt: It is not JSON" in err.getvalue()
+
+
+def test_a_run_can_be_named(tmp_path: Path) -> None:
+    project, run_id = make_project(), uuid4()
+    path = write(tmp_path, "one.json", json.dumps([{"role": "user", "content": "Hi"}]))
+
+    call_command(
+        "import_transcript", path, "--run", str(run_id), project=project.slug, stdout=StringIO()
+    )
+
+    assert Run.objects.get(project=project).pk == run_id
+
+
+def test_an_unknown_project_and_a_foreign_run_are_refused(tmp_path: Path) -> None:
+    project, (foreign, _) = make_project(), make_run()
+    path = write(tmp_path, "one.json", json.dumps([{"role": "user", "content": "Hi"}]))
+
+    with pytest.raises(CommandError, match="no project 'nowhere'"):
+        call_command("import_transcript", path, project="nowhere")
+    with pytest.raises(CommandError, match="in this project"):
+        call_command("import_transcript", path, project=project.slug, run=foreign.pk)
