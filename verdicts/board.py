@@ -156,7 +156,7 @@ class OverviewPage:
 
 
 def read_overview(*, project: Project, key: str, now: datetime) -> OverviewPage:
-    """Thirteen queries, whatever there is to count. An unknown range is seven days."""
+    """Fourteen queries, whatever there is to count. An unknown range is seven days."""
     chosen = RANGES.get(key, RANGES["7d"])
     now = now.astimezone(UTC)
     starts = chosen.starts(now)

@@ -11,8 +11,16 @@ from verdicts.models import Report
 from verdicts.reports import file_report
 from verel_site.access.actors import Actor
 
-# Who reports: neither the person who imported it nor a grader of this installation saw the trial.
-REPORTER: Final = Actor(kind="system", id="import", name="Imported reward")
+REPORTER_ID: Final = "import"
+
+
+def reporter_for(actor: Actor) -> Actor:
+    """Who files the reports of an import: the system, under the importer's name.
+
+    Whoever may import need not hold the right to report; and neither that person nor a grader of
+    this installation saw the trial.
+    """
+    return Actor(kind="system", id=REPORTER_ID, name=actor.name)
 
 
 def import_and_report(
@@ -24,7 +32,11 @@ def import_and_report(
     format: str = AUTO,
     progress: Callable[[TranscriptFile], Progress] | None = None,
 ) -> list[Summary]:
-    """`import_transcript`, and one report for each trial that names a reward. Safe to repeat."""
+    """`import_transcript`, and one report for each trial that names a reward. Safe to repeat.
+
+    A branch has one such report for ever, whoever imports it again; one that a crash kept from
+    being filed is filed by the next import.
+    """
     summaries = import_transcript(
         project_id=project_id,
         actor=actor,
@@ -34,17 +46,17 @@ def import_and_report(
         progress=progress,
     )
     for summary in summaries:
-        _report_outcomes(summary.outcomes)
+        _report_outcomes(summary.outcomes, reporter_for(actor))
     return summaries
 
 
-def _report_outcomes(outcomes: Sequence[Outcome]) -> None:
-    mine = Report.objects.filter(by_kind=REPORTER.kind, by_id=REPORTER.id)
+def _report_outcomes(outcomes: Sequence[Outcome], reporter: Actor) -> None:
+    mine = Report.objects.filter(by_kind=reporter.kind, by_id=REPORTER_ID)
     told = mine.filter(branch__in={outcome.branch for outcome in outcomes})
     reported = set(told.values_list("branch_id", flat=True))
     for outcome in outcomes:
         if outcome.branch not in reported:
-            file_report(branch_id=outcome.branch, actor=REPORTER, report=read_outcome(outcome))
+            file_report(branch_id=outcome.branch, actor=reporter, report=read_outcome(outcome))
             reported.add(outcome.branch)
 
 

@@ -44,7 +44,7 @@ from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 
 CHUNK: Final = 200
-MAX_ROWS: Final = 20_000
+MAX_ROWS: Final = 5_000
 MODES: Final[Mapping[Mode, str]] = {"read": "Read", "diff": "Diff", "final": "Final only"}
 
 # A score is relative to the sides as the reviewer saw them: A better, equal, B better.
@@ -478,9 +478,7 @@ def _panel(
         gate=gate_panel(gate),
         triplet=None
         if ended
-        else triplet_panel(
-            winner=won.branch, loser=lost.branch, granularity=page.view.granularity
-        ),
+        else triplet_panel(winner=won.branch, loser=lost.branch, granularity=page.view.granularity),
         grains=_grains(page.view, page.base),
         blocked=blocked,
         may_bypass=bypassable and actor.may(project_id, Right.BYPASS_GATE),

@@ -40,14 +40,20 @@ from branches.models import Branch, Event, Run
 from branches.runs import start_run
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
+from verel_site.kit.refusals import Refusal
 from verel_site.kit.strict_json import MAX_DEPTH, MalformedJson, decode
 
-FORMAT: Final = "claude_code"
+FORMAT: Final = "claude-code"
 SOURCE: Final = "import:claude-code"
 DEPTH: Final = MAX_DEPTH + 6
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 type Part = tuple[str, dict[str, Any]]
+
+
+class OtherRun(Refusal):
+    code = "other_run"
+    title = "The session is in another run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,7 @@ def import_session(
             if progress:
                 progress(record.line.offset, size)
     last = _store(branch, batch, tally) or last
-    if branch is not None and last is not None:
+    if last is not None:
         _finish(branch, survey.session, told.moment, last)
     if progress:
         progress(size, size)
@@ -214,10 +220,16 @@ def _open_branch(
     tally: Tally,
     survey: Survey,
     run_id: UUID | None,
-) -> Branch | None:
+) -> Branch:
     """The session's own branch where it has one; else a new run's trunk, or a fork at the place
-    that the survey found. None where all of it is told by another session already."""
+    that the survey found.
+
+    A session that another one tells whole is a branch too: the order of the files decides which
+    is the trunk, and not how many branches there are.
+    """
     run = _find_run(project_id, survey, run_id)
+    if run is not None and run_id not in (None, run.pk):
+        raise OtherRun(f"What the session tells is in run {run.pk} already.")
     if run is None:
         branch = _start_run(file, project_id, actor, survey, run_id)
         tally.branches += 1
@@ -226,7 +238,7 @@ def _open_branch(
     tally.touch_run(run.pk)
     kept = _sessions(run).get(survey.session)
     own = next((branch for branch in run.branches.all() if str(branch.pk) == kept), None)
-    if own is not None or (survey.place is not None and not survey.fresh):
+    if own is not None:
         return own
     place = survey.place
     branch = fork_off(
@@ -315,14 +327,11 @@ def _why_kept(record: Record) -> str:
     return f"records of type {record.kind[:60] or 'unknown'!r}; kept as they are"
 
 
-def _store(branch: Branch | None, drafts: list[Draft], tally: Tally) -> UUID | None:
-    """Stores what is not stored yet, and gives the last id; without a branch nothing is new.
+def _store(branch: Branch, drafts: list[Draft], tally: Tally) -> UUID | None:
+    """Stores what is not stored yet, and gives the last id.
 
     A copied record is known by its id alone: the copy differs in the session that it names.
     """
-    if branch is None:
-        tally.duplicates += len(drafts)
-        return None
     ids = [draft.event_id for draft in drafts]
     rows = Event.objects.filter(project_id=branch.project_id, event_id__in=ids)
     known = set(rows.values_list("event_id", flat=True))

@@ -40,14 +40,16 @@ from branches.models import Branch, Event, Run
 from branches.runs import start_run
 from branches.selectors.events import iter_lineage
 from verel_site.access.actors import Actor
+from verel_site.access.models import Project
 from verel_site.access.rights import Right
 from verel_site.kit.strict_json import MAX_DEPTH, MalformedJson, decode, encode
 
-FORMAT: Final = "trajectories"
-SOURCE: Final = "import:chat"
+FORMAT: Final = "trajectory"
+SOURCE: Final = "import:trajectory"
 # A list of trials, a trial, its messages: three levels above a message.
 DEPTH: Final = MAX_DEPTH + 3
 KEPT_RUNS: Final = 64
+MAX_FIGURE: Final = 10**15
 
 
 class BadTrial(Exception):
@@ -130,6 +132,8 @@ def import_trajectories(
             progress(done, total)
     if not found:
         raise Unreadable("The file holds no trial: its list is empty.")
+    if not tally.runs:
+        raise Unreadable(f"It holds nothing that can be read: {next(iter(tally.skipped))}.")
 
 
 def _iter_items(path: Path) -> Iterator[tuple[Any, str, int, int]]:
@@ -177,16 +181,22 @@ def read_trial(item: object, at: str) -> Trial:
     if not all(isinstance(message, dict) for message in messages):
         raise BadTrial(f"{at} has a message that is no object")
     info, tools, reward = fields.get("info"), fields.get("tools"), fields.get("reward")
-    number = isinstance(reward, int | float) and not isinstance(reward, bool)
     return Trial(
         at=at,
         task=_name(fields.get("task_id")),
         number=_name(fields.get("trial")),
         messages=messages,
         info=info if isinstance(info, dict) else {},
-        reward=float(reward) if number else None,  # type: ignore[arg-type]
+        reward=_figure(reward),
         tools=tools if isinstance(tools, list) else [],
     )
+
+
+def _figure(value: object) -> float | None:
+    """A number that JSON may hold and a float can."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if abs(value) <= MAX_FIGURE else None
 
 
 def _name(value: object) -> str:
@@ -208,20 +218,34 @@ class _Desk:
         run_id = self.run_id or derive_id(self.project_id, FORMAT, *_run_key(trial, steps, told))
         content = hashlib.sha256(b"".join(told.keys)).hexdigest()
         key = (run_id, trial.number, content)
-        done = find_event(self.project_id, derive_id(*key, "finished"))
-        if done is not None:
-            self.tally.duplicates += len(steps)
-            self._note(trial, run_id, done)
-            return
         try:
             with transaction.atomic():
-                self._write(trial, steps, told, run_id, key)
+                finished = self._store_once(trial, steps, told, run_id, key)
         except Exception:
             self.paths.pop(run_id, None)
             raise
-        finished = find_event(self.project_id, derive_id(*key, "finished"))
-        assert finished is not None
         self._note(trial, run_id, finished)
+
+    def _store_once(
+        self,
+        trial: Trial,
+        steps: Sequence[tuple[str, dict[str, Any]]],
+        told: Told,
+        run_id: UUID,
+        key: tuple[object, ...],
+    ) -> Event:
+        """The event that ends the trial's branch, written now or by an earlier import."""
+        # Two imports of one file at once would both find nothing stored.
+        Project.objects.select_for_update().only("pk").get(pk=self.project_id)
+        finish_id = derive_id(*key, "finished")
+        done = find_event(self.project_id, finish_id)
+        if done is not None:
+            self.tally.duplicates += len(steps)
+            return done
+        self._write(trial, steps, told, run_id, key)
+        finished = find_event(self.project_id, finish_id)
+        assert finished is not None
+        return finished
 
     def _read_steps(self, trial: Trial) -> tuple[list[tuple[str, dict[str, Any]]], Told]:
         steps, told = [], Told()
@@ -411,9 +435,9 @@ def _tell_failure(trial: Trial) -> str:
     told = trial.info.get("reward_info")
     parts = told.get("info") if isinstance(told, dict) else None
     scores = {
-        name: value
+        name: figure
         for name, value in (parts.items() if isinstance(parts, dict) else ())
-        if isinstance(value, int | float) and not isinstance(value, bool)
+        if (figure := _figure(value)) is not None
     }
     error = trial.info.get("error")
     words = [f"{name} is {value:g}" for name, value in scores.items()]

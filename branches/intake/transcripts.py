@@ -34,6 +34,7 @@ AUTO: Final = "auto"
 LOOKED_AT_LINES: Final = 50
 HEAD_BYTES: Final = 64 * 1024
 KEPT_REASONS: Final = 100
+MAX_NAME: Final = 200
 
 _MAGIC: Final = {
     b"PK\x03\x04": "a zip archive",
@@ -173,9 +174,21 @@ def import_transcript(
     if run_id and Run.objects.filter(pk=run_id).exclude(project_id=project_id).exists():
         raise NotFound(f"There is no run {run_id} in this project.")
     return [
-        _import_file(file, project_id, actor, run_id, format, progress(file) if progress else None)
+        _import_file(
+            TranscriptFile(_shown_name(file.name), file.path),
+            project_id,
+            actor,
+            run_id,
+            format,
+            progress(file) if progress else None,
+        )
         for file in files
     ]
+
+
+def _shown_name(name: str) -> str:
+    """A file's name as text that can be stored: not every byte of one is text."""
+    return name.encode("utf-8", "replace").decode().replace("\0", "?")[:MAX_NAME]
 
 
 def _import_file(
@@ -245,7 +258,7 @@ def _keep(summary: Summary, file: TranscriptFile, project_id: UUID, actor: Actor
     row = Import.objects.create(
         project_id=project_id,
         run_id=summary.runs[0] if summary.runs else None,
-        name=summary.name[:200],
+        name=summary.name,
         format=summary.format,
         sha256=file_sha256(file.path),
         summary=summary.as_json(),

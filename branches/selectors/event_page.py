@@ -245,7 +245,8 @@ def make_payload(name: str, text: str, limit: int | None = FIRST_CHARACTERS) -> 
     cut = len(shown) < len(text)
     if cut and "\n" in shown[limit // 2 if limit else 0 :]:
         shown = shown[: shown.rindex("\n")]
-    return Payload(name, tuple(shown.split("\n")), len(text), cut)
+    # An output's last line break ends its last line; it does not begin another.
+    return Payload(name, tuple(shown.removesuffix("\n").split("\n")), len(text), cut)
 
 
 def _pretty(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Count, F, Max, Min
+from django.db.models import Count, F
 
 from branches.domain.telling import KINDS, OTHER, kind_of
 from branches.models import Event, Run
@@ -66,10 +66,9 @@ class Minimap:
 
 
 def read_minimap(run: Run, lines: Lines) -> Minimap:
-    """Two queries; the second looks at each of the run's events, at its position and type only."""
+    """One query; it looks at each of the run's events, at its position and type only."""
     events = Event.objects.filter(run=run)
-    ends = events.aggregate(first=Min("position"), last=Max("position"))
-    first, last = ends["first"] or 0, ends["last"] or 0
+    first, last = lines.first_position, lines.last_position
     span = last - first + 1
     rows = events.values_list((F("position") - first) * BUCKETS / span, "type")
     counted = rows.annotate(n=Count("pk")).order_by()
@@ -78,7 +77,7 @@ def read_minimap(run: Run, lines: Lines) -> Minimap:
     for bucket, event_type, number in counted:
         kind = kind_of(event_type)
         counts[kind] += number
-        place = buckets[min(int(bucket), BUCKETS - 1)]
+        place = buckets[min(max(int(bucket), 0), BUCKETS - 1)]
         place[kind] = place.get(kind, 0) + number
     fullest = max((sum(place.values()) for place in buckets), default=1) or 1
     pitch = (HEIGHT - 2 * _TOP) / BUCKETS

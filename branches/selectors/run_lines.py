@@ -36,7 +36,8 @@ class Lines:
     """What the rows, the rail and the head of a run's page need to know of its branches.
 
     `branches` in the order of their numbers. `spans` holds those that are drawn: all of them, or
-    one lineage, each cut where the next one forks. `forks` counts the forks after an event by
+    one lineage, each cut where the next one forks. `fork_positions` has a trunk's first event for
+    the trunk. `forks` counts the forks after an event by
     `(branch, seq)`; `asked` finds an open approval in the same way.
     """
 
@@ -53,6 +54,14 @@ class Lines:
         return sum(branch.head_seq for branch in self.branches.values())
 
     @property
+    def first_position(self) -> int:
+        return min(self.fork_positions.values(), default=0)
+
+    @property
+    def last_position(self) -> int:
+        return max((branch.head_position for branch in self.branches.values()), default=0)
+
+    @property
     def width(self) -> int:
         return max(self.lanes[key] for key in self.spans) + 1
 
@@ -62,17 +71,19 @@ class Lines:
 
 def read_lines(run: Run, *, branch: UUID | None = None) -> Lines:
     """Two queries, however many branches the run has. Raises NotFound for a stranger's branch."""
+    own_first = Event.objects.filter(branch_id=OuterRef("pk"), seq=1)
     fork_point = Event.objects.filter(branch_id=OuterRef("parent_id"), seq=OuterRef("fork_seq"))
     lost = MergeLoser.objects.filter(branch_id=OuterRef("pk"), merge__reverted_at=None)
     rows = Branch.objects.filter(run=run).order_by("number")
     rows = rows.annotate(
+        first_position=Subquery(own_first.values("position")[:1]),
         fork_position=Subquery(fork_point.values("position")[:1]),
         winner=Subquery(lost.order_by("-pk").values("merge__winner_id")[:1]),
     )
     branches = {row.pk: row for row in rows}
     if branch is not None and branch not in branches:
         raise NotFound("There is no such branch in this run.")
-    positions = {key: getattr(row, "fork_position", None) or 0 for key, row in branches.items()}
+    positions = {key: _begin(row) for key, row in branches.items()}
     starts = [Start(key, row.parent_id, positions[key]) for key, row in branches.items()]
     lanes = assign_lanes(starts)
     asked = _read_requests(run)
@@ -90,6 +101,12 @@ def read_lines(run: Run, *, branch: UUID | None = None) -> Lines:
         forks=Counter((r.parent_id, r.fork_seq) for r in branches.values() if r.parent_id),  # type: ignore[misc]
         asked=asked,
     )
+
+
+def _begin(row: Branch) -> int:
+    """The position that a branch starts from: its fork point's, or a trunk's own first event's."""
+    name = "fork_position" if row.parent_id else "first_position"
+    return getattr(row, name, None) or 0
 
 
 def _read_requests(run: Run) -> dict[tuple[UUID, int], Request]:

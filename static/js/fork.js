@@ -55,4 +55,8 @@ if (place) {
     close();
   });
   place.addEventListener("input", keep);
+  // Before every other listener: the rows are covered, and do not move under the drawer.
+  document.addEventListener("verel:key", (event) => {
+    if (formOf()) event.stopImmediatePropagation();
+  }, { capture: true });
 }

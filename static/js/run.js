@@ -213,7 +213,7 @@ async function follow(branch) {
 
 function hear({ branch, seq }) {
   sideSoon();
-  refreshStasis(branch);
+  refreshStasis(branch).catch(() => {});
   if (root.dataset.branch && branch && branch !== root.dataset.branch) return;
   const more = branch ? Math.max(0, seq - (known.get(branch) ?? 0)) : 0;
   if (branch) known.set(branch, Math.max(seq, known.get(branch) ?? 0));
@@ -221,11 +221,16 @@ function hear({ branch, seq }) {
   else if (more) count(fresh + more);
 }
 
-// A question that was answered elsewhere is not left standing with live buttons.
-function refreshStasis(branch) {
+// A question that was answered elsewhere is not left standing with live buttons; one that still
+// waits is left as it is, for somebody may be about to answer it.
+async function refreshStasis(branch) {
   const detail = document.getElementById("event-detail");
-  if (detail?.dataset.branch !== branch || !detail.querySelector("[data-stasis]") || writing()) return;
-  window.htmx.ajax("GET", `/events/${detail.dataset.event}/${root.dataset.suffix}`, { target: "#event-detail", swap: "outerHTML" });
+  if (detail?.dataset.branch !== branch || !detail.querySelector("[data-stasis]")) return;
+  const next = (await get(`/events/${detail.dataset.event}/${root.dataset.suffix}`)).getElementById("event-detail");
+  if (!detail.isConnected || !next || next.querySelector("[data-stasis]")) return;
+  detail.replaceWith(next);
+  window.htmx?.process(next);
+  lendKeys();
 }
 
 // ---- Minimap

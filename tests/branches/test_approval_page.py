@@ -26,14 +26,14 @@ def story(client: Client) -> Story:
 
 
 def ask(story: Story, **extra: object) -> Approval:
-    request = {
+    request: dict[str, object] = {
         "approval_id": str(uuid4()),
         "action": "git push",
         "args": {"remote": "origin"},
         **extra,
     }
     make.append(story.trunk, make.make_draft(terms.APPROVAL_REQUESTED, request))
-    return Approval.objects.get(pk=UUID(request["approval_id"]))
+    return Approval.objects.get(pk=UUID(str(request["approval_id"])))
 
 
 def form(approval: Approval, **extra: str) -> dict[str, str]:

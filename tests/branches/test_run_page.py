@@ -12,8 +12,10 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from branches.domain import terms
+from branches.domain.events import StoredEvent
 from branches.models import Branch, Event
 from branches.selectors import run_page, run_rows
+from branches.selectors.events import stored_event
 from branches.selectors.run_lines import read_lines
 from branches.selectors.run_rows import EventRow, read_window, tell_rows
 from branches.selectors.run_view import View
@@ -176,8 +178,12 @@ def test_an_event_of_another_run_is_not_found() -> None:
 def test_a_chunk_decodes_no_more_payloads_than_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     story = tell_story(forks=3)
     decoded: list[Event] = []
-    real = run_rows.stored_event
-    monkeypatch.setattr(run_rows, "stored_event", lambda row: (decoded.append(row), real(row))[1])
+
+    def count(row: Event) -> StoredEvent:
+        decoded.append(row)
+        return stored_event(row)
+
+    monkeypatch.setattr(run_rows, "stored_event", count)
     assert len(rows_of(story)) == len(decoded)
 
 

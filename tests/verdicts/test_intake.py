@@ -76,7 +76,9 @@ def test_reports_are_filed_once_however_often_the_file_is_read(tmp_path: Path) -
 def test_a_reviewer_may_import_though_a_reviewer_cannot_report(tmp_path: Path) -> None:
     project = make_project()
 
-    import_trials(project, write_trials(tmp_path), make_person(project))
+    person = make_person(project)
 
-    names = set(Report.objects.filter(branch__project=project).values_list("by_name", flat=True))
-    assert names == {"Imported reward"}
+    import_trials(project, write_trials(tmp_path), person)
+
+    reports = Report.objects.filter(branch__project=project)
+    assert set(reports.values_list("by_kind", "by_name")) == {("system", person.name)}

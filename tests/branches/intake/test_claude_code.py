@@ -2,6 +2,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from branches.domain import terms
 from branches.domain.terms import Status
 from branches.intake.claude_code import SOURCE
@@ -123,17 +125,36 @@ def test_importing_both_twice_changes_nothing(project: Project, run_import: RunI
     assert [(one.events, one.branches, one.duplicates) for one in again] == [(0, 0, 10), (0, 0, 13)]
 
 
-def test_a_parent_that_comes_after_its_fork_tells_nothing_new(
+@pytest.mark.parametrize("order", [(SESSION, FORK), (FORK, SESSION)])
+def test_a_session_and_its_fork_tell_the_same_in_either_order(
+    project: Project, run_import: RunImport, order: tuple[Path, Path]
+) -> None:
+    summaries = [run_import(path) for path in order]
+
+    run = Run.objects.get(project=project)
+    assert [(one.branches, one.runs) for one in summaries] == [(1, (run.pk,)), (1, (run.pk,))]
+    trunk, fork = run.branches.order_by("number")
+    stories = {
+        tuple(event.type for event in iter_lineage(branch) if event.type.startswith("data."))
+        for branch in (trunk, fork)
+    }
+    session = (terms.USER, terms.ASSISTANT, terms.TOOL_CALL, terms.TOOL_RESULT, terms.ASSISTANT)
+    assert stories == {session, (*session, terms.USER, terms.ASSISTANT)}
+    assert (fork.parent, fork.status) == (trunk, Status.COMPLETED)
+    heads = [bytes(branch.head_digest) for branch in (trunk, fork)]
+    again = [run_import(path) for path in order]
+    assert [(one.events, one.branches) for one in again] == [(0, 0), (0, 0)]
+    assert [bytes(branch.head_digest) for branch in run.branches.order_by("number")] == heads
+
+
+def test_a_session_that_is_in_one_run_is_refused_for_another(
     project: Project, run_import: RunImport
 ) -> None:
-    run_import(FORK)
-    before = Event.objects.count()
+    run_import(SESSION)
+    other, _ = make_run(project)
 
-    summary = run_import(SESSION)
-
-    assert (summary.events, summary.branches, summary.fault) == (0, 0, "")
-    assert summary.runs == (Run.objects.get(project=project).pk,)
-    assert Event.objects.count() == before
+    assert "already" in run_import(SESSION, run_id=other.pk).fault
+    assert other.branches.count() == 1
 
 
 def test_a_session_that_has_grown_goes_on_on_its_own_branch(
@@ -162,7 +183,7 @@ def test_a_torn_last_line_is_kept_and_the_rest_is_read(
     assert summary.fault == ""
     assert "line 7 is torn or no JSON object; kept as it is" in summary.skipped
     last = Event.objects.filter(project=project, type=terms.UNKNOWN_RECORD).latest("seq")
-    assert payload_of(last) == {"format": "claude_code", "line": 7, "raw": lines[6][:80]}
+    assert payload_of(last) == {"format": "claude-code", "line": 7, "raw": lines[6][:80]}
 
 
 def test_hostile_lines_never_stop_the_import(

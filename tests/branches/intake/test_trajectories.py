@@ -379,3 +379,18 @@ def test_two_projects_can_import_the_same_file(
     )
 
     assert (summary.branches, summary.duplicates) == (1, 0)
+
+
+def test_figures_beyond_any_float_are_no_reward(
+    run_import: RunImport, write_file: WriteFile
+) -> None:
+    huge = 10**400
+    scores = {"reward_info": {"info": {"r_actions": huge}}}
+    trials = [
+        trial(0, said("assistant", "Yes."), reward=huge),
+        trial(1, said("assistant", "No."), reward=0, info=scores),
+    ]
+
+    summary = run_import(write_file("trials.json", json.dumps(trials)))
+
+    assert [one.message for one in summary.outcomes] == ["The trial earned a reward of 0 of 1."]

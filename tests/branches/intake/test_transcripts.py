@@ -32,6 +32,7 @@ HI = json.dumps([{"role": "user", "content": "Hi"}])
         (b'{"type":"session_meta"}\n{}\n', "Codex"),
         (b'{"type":"system","session_id":"x"}\n{}\n', "stream that Claude Code prints"),
         (b"[]", "holds no trial"),
+        (b"[1, 2]", "nothing that can be read: trial 1 has no list of messages"),
         (b'[{"role": "user", "content": "a\\u0000b"}]', "NUL"),
         (b'[{"role": "user", "content": NaN}]', "NaN"),
         (b"[" * 3000 + b"]" * 3000, "Nested deeper"),
@@ -56,11 +57,23 @@ def test_a_missing_file_and_a_folder_are_refused_in_words(
     assert "directory" in run_import(tmp_path).fault
 
 
+def test_a_name_that_is_no_text_and_one_that_is_long_are_kept_as_far_as_they_go(
+    project: Project, write_file: WriteFile
+) -> None:
+    path = write_file("a.json", HI)
+    files = [TranscriptFile("caf\udce9.json", path), TranscriptFile("x" * 300, path)]
+
+    odd, long = import_transcript(project_id=project.pk, actor=make_person(project), files=files)
+
+    assert (odd.name, odd.fault, Import.objects.get().name) == ("caf?.json", "", "caf?.json")
+    assert (len(long.name), long.duplicates) == (200, 1)
+
+
 def test_formats_are_told_from_the_content(write_file: WriteFile) -> None:
-    assert detect_format(FIXTURES / "claude_code.fork.jsonl") == "claude_code"
-    assert detect_format(write_file("a.txt", "\ufeff" + HI)) == "trajectories"
+    assert detect_format(FIXTURES / "claude_code.fork.jsonl") == "claude-code"
+    assert detect_format(write_file("a.txt", "\ufeff" + HI)) == "trajectory"
     line = json.dumps({"messages": []})
-    assert detect_format(write_file("b.jsonl", f"{line}\n{line}\n")) == "trajectories"
+    assert detect_format(write_file("b.jsonl", f"{line}\n{line}\n")) == "trajectory"
 
 
 def test_one_bad_file_does_not_stop_the_others(project: Project, write_file: WriteFile) -> None:
@@ -74,7 +87,7 @@ def test_one_bad_file_does_not_stop_the_others(project: Project, write_file: Wri
     assert bad.fault
     assert (good.fault, good.events) == ("", 1)
     row = Import.objects.get()
-    assert (row.name, row.format, row.summary["events"]) == ("good.json", "trajectories", 1)
+    assert (row.name, row.format, row.summary["events"]) == ("good.json", "trajectory", 1)
     entry = AuditEntry.objects.get(action="transcript.import")
     assert entry.subject == f"import:{row.pk}"
 
@@ -101,7 +114,7 @@ def test_an_unknown_format_is_refused(run_import: RunImport, write_file: WriteFi
 def test_a_forced_format_that_is_wrong_stops_in_words(
     run_import: RunImport, write_file: WriteFile
 ) -> None:
-    assert "sessionId" in run_import(write_file("a.json", HI), format="claude_code").fault
+    assert "sessionId" in run_import(write_file("a.json", HI), format="claude-code").fault
 
 
 def test_progress_rises_to_its_total(project: Project) -> None:
