@@ -1,7 +1,7 @@
 """Rows of a run's events: a window of them, decoded once, each drawing its own part of the graph."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -37,6 +37,8 @@ _SPANS: Final = (1, 5, 25, 125)
 # SQLite nests a long OR too deep; a window over more segments than this is handed out short.
 _MAX_SEGMENTS: Final = 300
 BYTES_PER_TOKEN: Final = 4
+# At most so many rows are left to the chunk beside, so that calls and results stay together.
+_MAX_LEFT_OVER: Final = 8
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,33 @@ def read_window(run: Run, view: View, lines: Lines, *, limit: int = CHUNK) -> Wi
         half = limit // 2
         earlier, before = source.before(at, half)
         later, after = source.after(at - 1, limit - half)
-        return Window((*earlier, *later), before, after)
+        return _keep_pairs(Window((*earlier, *later), before, after), source)
     if view.after is not None:
         rows, after = source.after(view.after, limit)
-        return Window(rows, view.after + 1 if view.after > 0 else None, after)
+        window = Window(rows, None, after)
+        earlier_edge = view.after + 1 if view.after > 0 else None
+        return replace(_keep_pairs(window, source), before=earlier_edge)
     rows, before = source.before(view.before, limit)
-    return Window(rows, before, view.before - 1 if view.before is not None else None)
+    later_edge = view.before - 1 if view.before is not None else None
+    return replace(_keep_pairs(Window(rows, before, None), source), after=later_edge)
+
+
+def _keep_pairs(window: Window, source: "_AllLanes | _Lineage") -> Window:
+    """Leaves results at the beginning, and calls at the end, to the chunk that has their partner."""
+    rows, spare = window.events, min(_MAX_LEFT_OVER, len(window.events) // 4)
+    first = last = 0
+    if window.before is not None:
+        while first < spare and rows[first].type == terms.TOOL_RESULT:
+            first += 1
+    if window.after is not None:
+        while last < spare and rows[-1 - last].type == terms.TOOL_CALL:
+            last += 1
+    kept = rows[first : len(rows) - last]
+    return Window(
+        kept,
+        source.at(kept[0]) if first else window.before,
+        source.at(kept[-1]) if last else window.after,
+    )
 
 
 def _read_anchor(run: Run, event_id: UUID) -> Event:

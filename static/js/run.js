@@ -386,7 +386,7 @@ if (root && list) {
   }, { capture: true, passive: true });
 
   const asked = new URL(location.href).searchParams;
-  if (asked.has("event") || asked.has("q")) chosenRow()?.scrollIntoView({ block: "center" });
+  if ((asked.has("event") || asked.has("q")) && chosenRow()) chosenRow().scrollIntoView({ block: "center" });
   else if (!asked.has("after") && paneScrolls()) toBottom();
   // A page that scrolls as a whole begins at its head, with the first edge in sight: there the
   // edges wait to be pressed.

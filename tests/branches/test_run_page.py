@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -151,6 +152,31 @@ def test_chunks_before_and_after_meet_without_gap_or_overlap(
         forward += [event.seq for event in chunk.events]
         after = chunk.after
     assert forward == seen
+
+
+@pytest.mark.parametrize("in_a_lineage", [False, True])
+def test_a_chunk_does_not_part_a_result_from_its_call(in_a_lineage: bool) -> None:
+    story = tell_story()
+    for number in range(60):
+        call = {"call_id": f"x{number}", "name": "Bash", "arguments": {"command": "ls"}}
+        result = {"call_id": f"x{number}", "content": "ok"}
+        make.append(
+            story.trunk,
+            make.make_draft(terms.TOOL_CALL, call),
+            make.make_draft(terms.TOOL_RESULT, result),
+        )
+    lines = read_lines(story.run, branch=story.trunk.pk if in_a_lineage else None)
+    seen: list[int] = []
+    before: int | None = None
+    while True:
+        view = View(run=story.run.pk, branch=story.trunk.pk if in_a_lineage else None)
+        chunk = read_window(story.run, replace(view, before=before), lines, limit=13)
+        assert chunk.events[0].type != terms.TOOL_RESULT
+        seen = [event.seq for event in chunk.events] + seen
+        before = chunk.before
+        if before is None:
+            break
+    assert seen == list(range(1, 128))
 
 
 def test_rare_kinds_are_found_far_back_in_a_lineage() -> None:
