@@ -204,6 +204,7 @@ class MergePanel:
     grains: tuple[Link, ...] = ()
     judgements: tuple[Judgement, ...] = ()
     may_merge: bool = False
+    may_judge_again: bool = False
     may_bypass: bool = False
     blocked: str = ""
     merge: Merge | None = None
@@ -451,12 +452,14 @@ def _panel(
     mine: Label | None,
 ) -> MergePanel:
     project_id = page.comparison.project_id
+    merge = _standing_merge(sides)
     panel = MergePanel(
         judgements=tuple(
             tell_label(label, left=sides.left.branch.pk, reader=actor.user_id) for label in labels
         ),
         may_merge=mine is not None and actor.may(project_id, Right.MERGE),
-        merge=_standing_merge(sides),
+        may_judge_again=mine is not None and merge is None,
+        merge=merge,
         neutral=_NEUTRAL.get(mine.choice, "") if mine else "",
         open_sides=tuple(
             (letter, side.branch)

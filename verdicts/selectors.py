@@ -40,3 +40,9 @@ def read_labels(*, actor: Actor, comparison: Comparison) -> list[Label]:
     if reviewer and not standing.filter(reviewer_id=actor.user_id).exists():
         return []
     return list(standing.select_related("reviewer").order_by("created_at"))
+
+
+def own_label(*, actor: Actor, comparison: Comparison) -> Label | None:
+    """The label of this person that stands."""
+    standing = Label.objects.visible_to(actor).standing()
+    return standing.filter(comparison=comparison, reviewer_id=actor.user_id).first()

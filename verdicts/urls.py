@@ -9,6 +9,9 @@ urlpatterns = [
     path("runs/<uuid:run>/compare/", compare.open_compare, name="compare-open"),
     path("comparisons/<uuid:comparison>/", compare.show_comparison, name="comparison"),
     path("comparisons/<uuid:comparison>/label/", compare.label, name="comparison-label"),
+    path(
+        "comparisons/<uuid:comparison>/again/", compare.judge_again, name="comparison-judge-again"
+    ),
     path("comparisons/<uuid:comparison>/merge/", merge.merge, name="comparison-merge"),
     path("merges/<uuid:merge>/", merge.show_merge, name="merge"),
     path("merges/<uuid:merge>/revert/", merge.revert, name="merge-revert"),

@@ -372,10 +372,15 @@ class Offer:
     why: str
 
 
-def offer_pairs(branches: Sequence[Branch], *, limit: int = 6) -> list[Offer]:
+def offer_pairs(
+    branches: Sequence[Branch], *, about: UUID | None = None, limit: int = 6
+) -> list[Offer]:
     """The likeliest pairs first: finished siblings of one fork point, then a fork and the parent's
-    own continuation; what has ended comes last. Reads nothing."""
+    own continuation; what has ended comes last. `about` keeps the pairs of one branch. Reads
+    nothing."""
     found = [*_sibling_pairs(branches), *_parent_pairs(branches)]
+    if about is not None:
+        found = [pair for pair in found if about in (pair[0].pk, pair[1].pk)]
     found = [pair for pair in found if bytes(pair[0].head_digest) != bytes(pair[1].head_digest)]
     # The sort is stable: siblings stay before parents where the states are alike.
     found.sort(key=lambda pair: sum(_distance(branch) for branch in pair[:2]))

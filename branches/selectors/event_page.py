@@ -132,7 +132,46 @@ class Called:
 
 
 @dataclass(frozen=True)
+class Body:
+    """What an event says: `prose` is Markdown, `printed` what a tool or a fault put out."""
+
+    prose: str
+    prose_cut: bool
+    calls: tuple[Called, ...]
+    printed: Payload | None
+    json: Payload
+
+    @property
+    def has_text(self) -> bool:
+        return bool(self.prose or self.calls or self.printed)
+
+    @property
+    def cut(self) -> bool:
+        return self.prose_cut or self.json.cut or (self.printed is not None and self.printed.cut)
+
+
+@dataclass(frozen=True)
+class Links:
+    """Addresses in the reader's view; `suffix` is the query that keeps it for other addresses.
+
+    `earlier` and `later` are empty at the ends; `whole_part` is the uncut detail alone.
+    """
+
+    earlier: str
+    later: str
+    here: str
+    json: str
+    whole: str
+    whole_part: str
+    fork: str
+    download: str
+    suffix: str
+
+
+@dataclass(frozen=True)
 class EventDetail:
+    """`answer_waits` says that the event asks and was not answered, whoever reads it."""
+
     id: UUID
     title: str
     telling: Telling
@@ -143,11 +182,7 @@ class EventDetail:
     label: str
     heading: str
     heading_code: str
-    prose: str
-    prose_cut: bool
-    calls: tuple[Called, ...]
-    payload: Payload | None
-    json: Payload
+    body: Body
     shows_json: bool
     override: Overridden | None
     stasis: Stasis | None
@@ -155,15 +190,7 @@ class EventDetail:
     facts: tuple[Fact, ...]
     pair: Fact | None
     forks: int
-    earlier: str
-    later: str
-    href: str
-    json_href: str
-    whole_href: str
-    whole_url: str
-    suffix: str
-    fork_url: str
-    download_url: str
+    links: Links
     bytes: int
     may_fork: bool
 
@@ -193,19 +220,13 @@ def tell_detail(
     """
     branch = lines.branches[event.branch_id]
     stored = stored_event(event)
-    telling = tell_event(stored)
-    limit = None if view.whole else FIRST_CHARACTERS
     heading, code, pair = _read_pair(event, stored, branch, view, near)
     request = lines.asked.get((event.branch_id, event.seq))
-    earlier, later = _find_neighbours(event, view, lines, near)
-    here = replace(view, event=event.event_id, after=None, before=None, json=False, whole=False)
-    prose, calls, payload = _prose(stored), _calls(stored, limit), _body(stored, limit)
-    prose_cut = limit is not None and len(prose) > FIRST_PROSE
-    override = _read_override(event, stored, branch, lines)
+    body = _body(stored, None if view.whole else FIRST_CHARACTERS)
     return EventDetail(
         id=event.event_id,
         title=_TITLES.get(event.type, event.type),
-        telling=telling,
+        telling=tell_event(stored),
         step=branch.base + event.seq,
         lane=lines.lanes[branch.pk],
         number=branch.number,
@@ -213,29 +234,34 @@ def tell_detail(
         label=branch.label,
         heading=heading,
         heading_code=code,
-        prose=prose if limit is None else prose[:FIRST_PROSE],
-        calls=calls,
-        prose_cut=prose_cut,
-        payload=payload,
-        json=make_payload("JSON", _pretty(dict(stored.payload)), limit),
-        shows_json=view.json or not (prose or calls or payload),
-        override=override,
+        body=body,
+        shows_json=view.json or not body.has_text,
+        override=_read_override(event, stored, branch, lines),
         stasis=make_stasis(request.approval, draft) if request and reader.may_answer else None,
         answer_waits=request is not None,
         facts=tuple(_facts(event, stored, branch, view)),
         pair=pair,
         forks=lines.forks.get((event.branch_id, event.seq), 0),
-        earlier=here.href(event=earlier) if earlier else "",
-        later=here.href(event=later) if later else "",
-        href=here.href(),
-        json_href=here.href(json=True),
-        whole_href=here.href(whole=True),
-        whole_url=f"{reverse('event', args=[event.event_id])}?{replace(here, event=None, whole=True).query()}",
-        suffix=view.suffix,
-        fork_url=reverse("fork", args=[event.event_id]),
-        download_url=reverse("event-payload", args=[event.event_id]),
+        links=_links(event, view, *_find_neighbours(event, view, lines, near)),
         bytes=len(event.payload) - 1,
         may_fork=reader.may_fork,
+    )
+
+
+def _links(event: Event, view: View, earlier: UUID | None, later: UUID | None) -> Links:
+    key = event.event_id
+    here = replace(view, event=key, after=None, before=None, json=False, whole=False)
+    whole = replace(here, event=None, whole=True).query()
+    return Links(
+        earlier=here.href(event=earlier) if earlier else "",
+        later=here.href(event=later) if later else "",
+        here=here.href(),
+        json=here.href(json=True),
+        whole=here.href(whole=True),
+        whole_part=f"{reverse('event', args=[key])}?{whole}",
+        fork=reverse("fork", args=[key]),
+        download=reverse("event-payload", args=[key]),
+        suffix=view.suffix,
     )
 
 
@@ -272,7 +298,18 @@ def _calls(stored: StoredEvent, limit: int | None) -> tuple[Called, ...]:
     )
 
 
-def _body(stored: StoredEvent, limit: int | None) -> Payload | None:
+def _body(stored: StoredEvent, limit: int | None) -> Body:
+    prose = _prose(stored)
+    return Body(
+        prose=prose if limit is None else prose[:FIRST_PROSE],
+        prose_cut=limit is not None and len(prose) > FIRST_PROSE,
+        calls=_calls(stored, limit),
+        printed=_printed(stored, limit),
+        json=make_payload("JSON", _pretty(dict(stored.payload)), limit),
+    )
+
+
+def _printed(stored: StoredEvent, limit: int | None) -> Payload | None:
     """What a tool or a fault printed; None for every other event."""
     payload = stored.payload
     if stored.type == terms.TOOL_RESULT:

@@ -193,9 +193,7 @@ def read_run_page(
     lines = read_lines(run, branch=view.branch)
     found = search_run(run, lines, view.q) if view.q else Found()
     asked = view.event or (found.hits[0] if found.hits and view.after is None else None)
-    # A cursor wins over the event: the event stays chosen while its reader looks further on.
-    by_cursor = view.after is not None or view.before is not None
-    window = read_window(run, replace(view, event=None if by_cursor else asked), lines)
+    window = _read_window(run, view, lines, asked)
     selected = asked or (window.events[-1].event_id if window.events else None)
     rows = tell_rows(
         window.events,
@@ -220,8 +218,8 @@ def read_run_page(
         kinds=make_kinds(view, minimap),
         rows=tuple(rows),
         lane_width=width(lines.width),
-        earlier=view.href(event=None, after=None, before=window.before) if window.before else "",
-        later=view.href(event=None, before=None, after=window.after) if window.after else "",
+        earlier=_earlier_href(view, window),
+        later=_later_href(view, window),
         minimap=minimap,
         search=_make_search(view, found, selected) if view.q else None,
         detail=tell_detail(chosen, view=view, lines=lines, reader=reader, near=near)
@@ -236,6 +234,20 @@ def read_run_page(
     )
 
 
+def _read_window(run: Run, view: View, lines: Lines, asked: UUID | None) -> Window:
+    """A cursor wins over the event: the event stays chosen while its reader looks further on."""
+    by_cursor = view.after is not None or view.before is not None
+    return read_window(run, replace(view, event=None if by_cursor else asked), lines)
+
+
+def _earlier_href(view: View, window: Window) -> str:
+    return view.href(event=None, after=None, before=window.before) if window.before else ""
+
+
+def _later_href(view: View, window: Window) -> str:
+    return view.href(event=None, before=None, after=window.after) if window.after else ""
+
+
 def read_rows_page(
     *, actor: Actor, view: View, limit: int = CHUNK, verdicts: Mapping[UUID, str] | None = None
 ) -> RowsPage:
@@ -248,8 +260,8 @@ def read_rows_page(
         view=view,
         suffix=view.suffix,
         rows=tuple(rows),
-        earlier=view.href(event=None, after=None, before=window.before) if window.before else "",
-        later=view.href(event=None, before=None, after=window.after) if window.after else "",
+        earlier=_earlier_href(view, window),
+        later=_later_href(view, window),
     )
 
 

@@ -655,3 +655,28 @@ def test_marking_stops_when_its_budget_is_spent(
     left = aligned.rows[-1].left
     assert left is not None
     assert [differs for differs, _ in left.text] == [True]
+
+
+def test_a_reviewer_may_judge_a_pair_again_until_it_is_merged(
+    client: Client, comparison: Comparison, ines: User, pair: tuple[Branch, Branch]
+) -> None:
+    good, bad = pair
+    submit(client, comparison, ines, choice=side_of(comparison, ines, bad))
+    again = reverse("comparison-judge-again", args=[comparison.pk])
+    assert again in page_of(client, comparison)
+    client.post(again)
+    assert "Which continuation is better?" in page_of(client, comparison)
+    submit(client, comparison, ines, choice=side_of(comparison, ines, good))
+    assert Label.objects.count() == 2
+    assert Label.objects.standing().get().chosen_id == good.pk
+    assert approve(client, comparison, ines).status_code == 302
+    assert again not in page_of(client, comparison)
+
+
+def test_pairs_of_the_branch_that_one_came_from_are_proposed(
+    client: Client, comparison: Comparison, trunk: Branch, pair: tuple[Branch, Branch]
+) -> None:
+    page = client.get(reverse("compare-open", args=[trunk.run_id]), {"left": str(pair[0].pk)})
+    offers = page.context["page"].offers
+    assert offers
+    assert all(pair[0].pk in (offer.left.pk, offer.right.pk) for offer in offers)

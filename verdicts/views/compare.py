@@ -22,6 +22,7 @@ from verdicts.comparisons import (
     draw_sides,
     label_comparison,
     open_comparison,
+    withdraw_label,
 )
 from verdicts.models import Comparison
 from verdicts.pages import (
@@ -31,7 +32,7 @@ from verdicts.pages import (
     Notice,
     read_compare_page,
 )
-from verdicts.selectors import read_comparison
+from verdicts.selectors import own_label, read_comparison
 from verel_site.access.actors import Actor
 from verel_site.access.projects import request_actor
 from verel_site.access.rights import Right
@@ -67,8 +68,7 @@ def open_compare(request: HttpRequest, run: UUID) -> HttpResponse:
     found = read_run(actor=actor, run_id=run)
     left, right = request.GET.get("left", ""), request.GET.get("right", "")
     if not (left and right):
-        notice = Notice("Choose one more", "A comparison takes two branches.")
-        return _choose(request, actor, found, notice if left or right else None, 200)
+        return _choose(request, actor, found, None, 200)
     try:
         comparison = open_comparison(left=_read_id(left), right=_read_id(right), actor=actor)
     except PairRefused as refusal:
@@ -91,11 +91,15 @@ def _choose(
     request: HttpRequest, actor: Actor, run: Run, notice: Notice | None, status: int
 ) -> HttpResponse:
     lines = read_lines(run)
+    named = request.GET.get("left", "") or request.GET.get("right", "")
     newest = sorted(lines.branches.values(), key=lambda branch: -branch.number)
     request.verel_project = run.project  # type: ignore[attr-defined]
     page = ChoosePage(
         run=run,
-        offers=offer_pairs(list(lines.branches.values())),
+        offers=offer_pairs(
+            list(lines.branches.values()),
+            about=_read_id(named) if named and notice is None else None,
+        ),
         branches=[(branch, lines.lanes[branch.pk]) for branch in newest[:LISTED]],
         hidden=max(0, len(newest) - LISTED),
         may_compare=actor.may(run.project_id, Right.LABEL),
@@ -141,6 +145,18 @@ def label(request: HttpRequest, comparison: UUID) -> HttpResponse:
         return _look_again(request, actor, comparison, draft)
     except (BadLabel, SidesNotDrawn) as refusal:
         return _again(request, actor, comparison, draft, _told(refusal), refusal.status)
+    return redirect("comparison", comparison)
+
+
+@require_POST
+@login_required
+def judge_again(request: HttpRequest, comparison: UUID) -> HttpResponse:
+    """Takes the reviewer's own label back. It stays in the ledger, and the pair is open again."""
+    actor = request_actor(request)
+    found = read_comparison(actor=actor, comparison_id=comparison)
+    mine = own_label(actor=actor, comparison=found)
+    if mine is not None:
+        withdraw_label(label_id=mine.pk, actor=actor, reason="judges the pair again")
     return redirect("comparison", comparison)
 
 
