@@ -25,7 +25,7 @@ from verdicts.policies import change_policy
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import actor_of_user, create_project, set_member
-from verel_site.access.rights import Role
+from verel_site.access.rights import Right, Role
 from verel_site.demo import stories
 from verel_site.demo.stories import AGENT, MODEL, TOOLS, Told
 
@@ -177,7 +177,9 @@ class _Loader:
 
     def _finish(self, branch: Branch) -> None:
         self._tell(branch, [(terms.RUN_FINISHED, {"outcome": "the agent says it is done"})])
-        complete_branch(branch_id=branch.pk, actor=SYSTEM)
+        rights = {self.project.pk: frozenset({Right.READ, Right.WRITE_EVENTS})}
+        agent = Actor(kind="key", id=AGENT, name=AGENT, rights=rights)
+        complete_branch(branch_id=branch.pk, actor=agent)
 
     def _fork(self, parent: Branch, seq: int, override: str, *, name: str, note: str) -> Branch:
         """A fork that the demo agent really continues, before the page is opened."""
