@@ -131,6 +131,8 @@ async function goNewest() {
 // ---- Live
 
 const known = new Map();
+// Branches whose lines all rows here are drawn with.
+const drawn = new Set();
 let fresh = 0;
 let following = false;
 let again = null;
@@ -138,6 +140,7 @@ let sideTimer = 0;
 
 function learn() {
   for (const row of document.querySelectorAll("#run-rail [data-seq]")) known.set(row.dataset.branch, Number(row.dataset.seq));
+  for (const branch of known.keys()) drawn.add(branch);
 }
 
 function count(number) {
@@ -167,7 +170,7 @@ function sideSoon() {
 // Where the rows begin that an event of this branch redraws: a little before its last row, so that
 // calls and their results stay paired; for a branch that is new here, all rows.
 function redrawFrom(branch) {
-  const own = branch ? [...list.querySelectorAll(`[data-branch="${CSS.escape(branch)}"]`)] : [];
+  const own = drawn.has(branch) ? [...list.querySelectorAll(`[data-branch="${CSS.escape(branch)}"]`)] : [];
   const from = own.at(-REACH_BACK) ?? own[0] ?? allRows()[0];
   return Number(from?.dataset.cursor ?? 1) - 1;
 }
@@ -198,6 +201,9 @@ async function follow(branch) {
   try {
     const chunk = await getChunk(address("rows/", { after: Math.max(0, redrawFrom(branch)), limit: MAX_ROWS }));
     const stay = atBottom();
+    const stranger = [...chunk.children].find((row) => !drawn.has(row.dataset.branch) && row.dataset.branch !== branch);
+    if (branch) drawn.add(branch);
+    if (stranger) again = stranger.dataset.branch;
     merge(chunk);
     if (stay) toBottom();
     drawWindow();
