@@ -21,7 +21,14 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    sync_playwright,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30.0
@@ -54,10 +61,20 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
-def browser_type_launch_args(chromium: str) -> dict[str, object]:
+# Playwright's own fixtures last a session, and its event loop with them: an async test that came
+# after them in the same process could not run. These end with the module.
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
     sandbox = [] if os.geteuid() else ["--no-sandbox"]
-    return {"executable_path": chromium, "args": [*FLAGS, *sandbox]}
+    launched = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, *sandbox])
+    yield launched
+    launched.close()
 
 
 def _database_url() -> str:
