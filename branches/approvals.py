@@ -9,8 +9,9 @@ from django.utils import timezone
 from branches.directives import post_directive
 from branches.domain import terms
 from branches.domain.terms import Answer, DirectiveKind, Status
-from branches.journal import lock_branch, server_draft, write_events
+from branches.journal import check_open, lock_branch, server_draft, write_events
 from branches.models import Approval, Branch
+from branches.stasis import holds_back
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
@@ -47,13 +48,17 @@ def answer_approval(
     args: dict[str, Any] | None = None,
     text: str = "",
 ) -> Approval:
-    """Resolves the request, resumes the branch, and tells the agent, in one transaction."""
+    """Resolves the request, resumes the branch, and tells the agent, in one transaction.
+
+    A branch that asked more than once goes on with the last answer; one that has ended takes none.
+    """
     approval = Approval.objects.filter(pk=approval_id).first()
     if approval is None:
         raise NotFound(f"There is no approval {approval_id} that you may see.")
     actor.demand(approval.project_id, Right.ANSWER)
     branch = lock_branch(branch_id=approval.branch_id)
     approval.refresh_from_db()
+    check_open(branch)
     _check_answer(approval, answer, request_digest, args, text)
     payload = {
         "approval_id": str(approval.pk),
@@ -64,14 +69,14 @@ def answer_approval(
         **({"args": args} if args is not None else {}),
         **({"text": text} if text else {}),
     }
-    drafts = [server_draft(terms.APPROVAL_RESOLVED, payload)]
-    if branch.status == Status.PAUSED:
-        drafts.append(server_draft(terms.RESUMED, {"by": actor.as_json()}))
-        Branch.objects.filter(pk=branch.pk).update(status=Status.RUNNING)
-    write_events(branch=branch, drafts=drafts)
     approval.answer, approval.answer_args, approval.answer_text = answer, args, text
     approval.answered_by, approval.answered_at = actor.name, timezone.now()
     approval.save()
+    drafts = [server_draft(terms.APPROVAL_RESOLVED, payload)]
+    if branch.status == Status.PAUSED and not holds_back(branch):
+        drafts.append(server_draft(terms.RESUMED, {"by": actor.as_json()}))
+        Branch.objects.filter(pk=branch.pk).update(status=Status.RUNNING)
+    write_events(branch=branch, drafts=drafts)
     post_directive(branch=branch, kind=DirectiveKind.APPROVAL_ANSWERED, body=payload)
     record_act(
         project_id=branch.project_id,

@@ -35,6 +35,10 @@ def _is_large(part: Any) -> bool:
     return isinstance(data, str) and len(data) * 3 // 4 > INLINE_BYTES
 
 
+def _names_blob(part: Any) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("blob"), str)
+
+
 def _keep(project_id: UUID, part: dict[str, Any], at: str) -> dict[str, Any]:
     mime = part.get("mime")
     if not isinstance(mime, str) or not 0 < len(mime) <= 120:
@@ -56,7 +60,7 @@ def inline_blobs(project_id: UUID, payload: dict[str, Any]) -> dict[str, Any]:
     content = payload.get("content")
     if not isinstance(content, list):
         return payload
-    names = [part["blob"] for part in content if isinstance(part, dict) and "blob" in part]
+    names = [part["blob"] for part in content if _names_blob(part)]
     if not names:
         return payload
     found = {b.sha256: b for b in Blob.objects.filter(project_id=project_id, sha256__in=names)}
@@ -65,7 +69,7 @@ def inline_blobs(project_id: UUID, payload: dict[str, Any]) -> dict[str, Any]:
             **{name: value for name, value in part.items() if name not in {"blob", "size"}},
             "data": base64.b64encode(bytes(found[part["blob"]].data)).decode(),
         }
-        if isinstance(part, dict) and part.get("blob") in found
+        if _names_blob(part) and part["blob"] in found
         else part
         for part in content
     ]

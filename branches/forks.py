@@ -12,8 +12,9 @@ from branches.domain.digest import cache_key, cached_prefix_id
 from branches.domain.override import Override, build_frame, parse_override
 from branches.domain.terms import DirectiveKind
 from branches.journal import Draft, server_draft, write_events
-from branches.models import Branch, Event, Run
+from branches.models import Branch, Event
 from verel_site.access.actors import Actor
+from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import NotFound, Unprocessable
@@ -112,8 +113,8 @@ def make_branch(
         raise UnknownForkPoint(
             f"{parent.label} has events 1 to {parent.head_seq}.", pointer="/fork_seq"
         )
-    # The run's row numbers its branches: two forks at once would take the same number.
-    Run.objects.select_for_update().only("pk").get(pk=parent.run_id)
+    # Two forks at once would take the same number.
+    lock_project(project_id=parent.project_id)
     last = Branch.objects.filter(run_id=parent.run_id).aggregate(last=Max("number"))["last"]
     return Branch.objects.create(
         project_id=parent.project_id,

@@ -22,6 +22,7 @@ from branches.models import Branch, Event, Run
 from branches.stasis import open_approval
 from branches.storage.codec import open_payload, seal_payload
 from verel_site.access.actors import Actor
+from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import NotFound, Refusal, Unprocessable
 from verel_site.kit.strict_json import encode
@@ -87,8 +88,12 @@ class Appended:
 
 
 def lock_branch(*, branch_id: UUID) -> Branch:
-    """The branch, locked until the transaction ends; this row serialises a branch's writers."""
-    branch = Branch.objects.select_for_update(of=("self",)).filter(pk=branch_id).first()
+    """The branch, locked until the transaction ends; this row serialises a branch's writers.
+
+    The key alone is left free, so that forks and reports may refer to the row meanwhile.
+    """
+    rows = Branch.objects.select_for_update(of=("self",), no_key=True)
+    branch = rows.filter(pk=branch_id).first()
     if branch is None:
         raise NotFound(f"There is no branch {branch_id} that you may see.")
     return branch
@@ -117,7 +122,7 @@ def append_events(
     known = _read_known(branch, drafts, encoded)
     fresh = _pick_fresh(branch, drafts, encoded, known)
     if fresh:
-        _check_open(branch)
+        check_open(branch)
         _check_lease(branch, lease_epoch)
         _check_seq(branch, expected_seq)
         _check_parents(branch, drafts)
@@ -209,7 +214,8 @@ def _pick_fresh(
     return list(seen.values())
 
 
-def _check_open(branch: Branch) -> None:
+def check_open(branch: Branch) -> None:
+    """Raises BranchEnded."""
     if Status(branch.status) in ENDED:
         raise BranchEnded(
             f"{branch.label} is {branch.status}. Fork it, or revert the merge that ended it.",
@@ -271,12 +277,12 @@ def _check_parents(branch: Branch, drafts: Sequence[Draft]) -> None:
 def _take_positions(branch: Branch, count: int) -> list[int]:
     """Positions for the rows to come, known before they are sealed.
 
-    PostgreSQL: the lock makes the order of positions the order of commits within a project, so
-    that a reader's cursor never jumps over a row that commits late. SQLite has one writer anyway.
+    The lock makes the order of positions the order of commits within a project, so that a
+    reader's cursor never jumps over a row that commits late.
     """
+    lock_project(project_id=branch.project_id)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [branch.project_id.int % 2**63])
             cursor.execute(
                 "SELECT nextval(pg_get_serial_sequence('branches_event', 'position')) "
                 "FROM generate_series(1, %s)",

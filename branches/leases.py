@@ -35,7 +35,9 @@ def claim_branch(*, project_id: UUID, actor: Actor, worker: str, seconds: int) -
         free, project_id=project_id, claimable=True, status=Status.RUNNING.value
     )
     branch = (
-        waiting.select_for_update(of=("self",), skip_locked=True).order_by("created_at").first()
+        waiting.select_for_update(of=("self",), no_key=True, skip_locked=True)
+        .order_by("created_at")
+        .first()
     )
     if branch is None:
         return None

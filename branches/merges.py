@@ -116,7 +116,9 @@ def _lock_all(winner_id: UUID, loser_ids: Sequence[UUID], actor: Actor) -> dict[
         raise Unprocessable("losers names each losing branch once.", pointer="/losers")
     rows = Branch.objects.visible_to(actor).select_related("project", "run")
     # Locked in the order of their ids, so that two merges never wait for each other.
-    locked = rows.select_for_update(of=("self",)).filter(pk__in=[winner_id, *loser_ids])
+    locked = rows.select_for_update(of=("self",), no_key=True).filter(
+        pk__in=[winner_id, *loser_ids]
+    )
     found = {branch.pk: branch for branch in locked.order_by("pk")}
     for at, branch_id in [("/winner", winner_id), *(("/losers", pk) for pk in loser_ids)]:
         if branch_id not in found:
@@ -201,14 +203,18 @@ def _end(branch: Branch, status: Status, merge: Merge, actor: Actor) -> None:
     event_type = terms.MERGED if status == Status.MERGED else terms.ABANDONED
     payload = {"by": actor.as_json(), "merge": str(merge.pk), "winner": str(merge.winner_id)}
     write_events(branch=branch, drafts=[server_draft(event_type, payload)])
-    branch.status, branch.claimable, branch.lease_expires_at = status.value, False, None
-    branch.save(update_fields=["status", "claimable", "lease_expires_at"])
+    # `claimable` is left: only running branches are handed out, and a revert reopens this one.
+    branch.status, branch.lease_expires_at = status.value, None
+    branch.save(update_fields=["status", "lease_expires_at"])
     post_directive(branch=branch, kind=DirectiveKind.STOP, body=payload)
 
 
 @transaction.atomic
 def revert_merge(*, merge_id: UUID, actor: Actor, reason: str) -> Merge:
-    """Reopens both sides as they were, and withdraws the triplets. History stays."""
+    """Reopens both sides as they were, and withdraws the triplets. History stays.
+
+    Agents, who were told to stop, are told how their branches stand again.
+    """
     row = Merge.objects.filter(pk=merge_id).first()
     if row is None:
         raise NotFound(f"There is no merge {merge_id} that you may see.")
@@ -223,11 +229,9 @@ def revert_merge(*, merge_id: UUID, actor: Actor, reason: str) -> Merge:
     merge = Merge.objects.select_related("project", "winner").get(pk=merge_id)
     before = {merge.winner_id: merge.winner_status}
     before |= {loser.branch_id: loser.status for loser in merge.losers.all()}
-    for branch in Branch.objects.select_for_update().filter(pk__in=before).order_by("pk"):
-        payload = {"by": actor.as_json(), "merge": str(merge.pk), "reason": reason}
-        write_events(branch=branch, drafts=[server_draft(terms.REOPENED, payload)])
-        branch.status = before[branch.pk]
-        branch.save(update_fields=["status"])
+    branches = Branch.objects.select_for_update(no_key=True).filter(pk__in=before)
+    for branch in branches.order_by("pk"):
+        _reopen(branch, Status(before[branch.pk]), merge, actor)
     withdrawn = withdraw_triplets(merge=merge)
     record_act(
         project_id=merge.project_id,
@@ -239,3 +243,16 @@ def revert_merge(*, merge_id: UUID, actor: Actor, reason: str) -> Merge:
         reason=reason,
     )
     return merge
+
+
+def _reopen(branch: Branch, status: Status, merge: Merge, actor: Actor) -> None:
+    payload = {"by": actor.as_json(), "merge": str(merge.pk), "reason": merge.revert_reason}
+    write_events(branch=branch, drafts=[server_draft(terms.REOPENED, payload)])
+    branch.status = status.value
+    branch.save(update_fields=["status"])
+    if status == Status.PAUSED:
+        post_directive(branch=branch, kind=DirectiveKind.PAUSE, body=payload)
+    elif status == Status.RUNNING and branch.claimable:
+        post_directive(branch=branch, kind=DirectiveKind.FORK_CLAIMABLE, body=payload)
+    elif status == Status.RUNNING:
+        post_directive(branch=branch, kind=DirectiveKind.RESUME, body=payload)

@@ -54,12 +54,13 @@ class Pulse:
         a page's rendering and its listening is heard of too.
         """
         listener = _Listener(run)
-        heads = await _read_heads({run: 0})
-        newest = heads[-1][1] if heads else None
-        self._seen[run] = max(self._seen.get(run, 0), newest.position if newest else 0)
         self._listeners.setdefault(run, set()).add(listener)
-        self._start()
         try:
+            heads = await _read_heads({run: 0})
+            newest = heads[-1][1] if heads else None
+            # Where others listen already, the next beat tells them what was just read here.
+            self._seen.setdefault(run, newest.position if newest else 0)
+            self._start()
             if newest is not None:
                 yield newest
             while True:
@@ -106,7 +107,9 @@ class Pulse:
 
     def _announce(self, heads: Iterable[tuple[UUID, Announcement]]) -> None:
         for run, announcement in heads:
-            self._seen[run] = max(self._seen.get(run, 0), announcement.position)
+            if run not in self._seen:
+                continue  # its last listener has left meanwhile
+            self._seen[run] = max(self._seen[run], announcement.position)
             for listener in self._listeners.get(run, ()):
                 if listener.queue.full():
                     listener.queue.get_nowait()

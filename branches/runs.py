@@ -10,7 +10,7 @@ from branches.domain import terms
 from branches.journal import server_draft, write_events
 from branches.models import Branch, Run
 from verel_site.access.actors import Actor
-from verel_site.access.models import Project
+from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import Refusal
 
@@ -38,8 +38,8 @@ def start_run(
 ) -> tuple[Run, Branch]:
     """The run and its trunk. `spec` may carry `tools` (OpenAI tool objects) for the context."""
     actor.demand(project_id, right)
-    # The project's row numbers its runs: two starts at once would take the same number.
-    Project.objects.select_for_update().only("pk").get(pk=project_id)
+    # Two starts at once would take the same number.
+    lock_project(project_id=project_id)
     if run_id is not None and Run.objects.filter(pk=run_id).exists():
         raise RunTaken(f"There is a run {run_id} already.", pointer="/run")
     spec = spec or {}

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -45,6 +46,12 @@ def open_approval(*, branch: Branch, payload: dict[str, Any], seq: int, digest: 
         description=str(payload.get("description") or ""),
         expires_at=_read_expiry(payload.get("expires_at")),
     )
+
+
+def holds_back(branch: Branch) -> bool:
+    """Whether a question of the branch can still be answered. One that expired holds nobody."""
+    live = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    return branch.approvals.filter(live, answered_at=None).exists()
 
 
 def _read_allow(value: Any) -> list[str]:

@@ -9,6 +9,7 @@ from branches.domain import terms
 from branches.domain.terms import MOVES, DirectiveKind, Status
 from branches.journal import lock_branch, server_draft, write_events
 from branches.models import Branch
+from branches.stasis import holds_back
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
@@ -44,7 +45,8 @@ def pause_branch(*, branch_id: UUID, actor: Actor, reason: str = "") -> Branch:
 
 @transaction.atomic
 def resume_branch(*, branch_id: UUID, actor: Actor, reason: str = "") -> Branch:
-    """Refused while an approval of the branch waits: the answer resumes it."""
+    """Refused while an approval of the branch waits: the answer resumes it. One that expired
+    waits no more."""
     return _move(branch_id, actor, Status.RUNNING, reason)
 
 
@@ -76,7 +78,7 @@ def _move(branch_id: UUID, actor: Actor, to: Status, reason: str) -> Branch:
     was = Status(branch.status)
     if was not in MOVES[to]:
         raise MoveRefused(f"{branch.label} is {was.value}; it cannot become {to.value}.")
-    if to == Status.RUNNING and branch.approvals.filter(answered_at=None).exists():
+    if to == Status.RUNNING and holds_back(branch):
         raise MoveRefused(f"{branch.label} waits for an approval; answer it to resume.")
     payload = {"by": actor.as_json(), **({"reason": reason} if reason else {})}
     write_events(branch=branch, drafts=[server_draft(_EVENT_OF[to], payload)])

@@ -16,6 +16,7 @@ from branches.domain.triplet import Refused, TripletDraft, build_triplet
 from branches.models import Branch, Event, Merge, Triplet
 from branches.selectors.events import iter_lineage, read_lineage
 from branches.storage.cold import AlreadyStored, cold_store
+from verel_site.access.projects import lock_project
 from verel_site.kit.refusals import Refusal
 from verel_site.kit.strict_json import encode
 from verel_site.outbox.promises import post_promise, withdraw_promises
@@ -69,6 +70,8 @@ def _preview(winner: Branch, loser: Branch, granularity: Granularity) -> Preview
 
 def emit_triplets(*, merge: Merge, previews: Sequence[Preview]) -> list[Triplet]:
     """The rows and their promises, inside the merge's transaction; nothing leaves before undo."""
+    # Two merges at once would number theirs alike.
+    lock_project(project_id=merge.project_id)
     numbers = Triplet.objects.filter(project_id=merge.project_id)
     number = numbers.aggregate(last=Max("number"))["last"] or 0
     made = []

@@ -2,27 +2,35 @@
 
 from django.urls import URLPattern, path
 
+from branches.selectors.event_page import ReadReports, no_reports
 from branches.views import approvals, events, forks, runs
 from branches.views.runs import ReadVerdicts, no_verdicts
 
 
-def make_urlpatterns(read_verdicts: ReadVerdicts = no_verdicts) -> list[URLPattern]:
-    """`read_verdicts` gives a run's gate words (pass, warn, fail, stale …) by branch id."""
+def make_urlpatterns(
+    read_verdicts: ReadVerdicts = no_verdicts, read_reports: ReadReports = no_reports
+) -> list[URLPattern]:
+    """`read_verdicts` gives a run's gate words (pass, warn, fail, stale …) by branch id, and
+    `read_reports` what graders said of a branch when its digest was the one that is given."""
     judged = {"read_verdicts": read_verdicts}
+    reported = {"read_reports": read_reports}
     return [
         path("p/<slug:slug>/runs/", runs.run_list, name="run-list"),
-        path("runs/<uuid:run>/", runs.run, judged, name="run"),
+        path("runs/<uuid:run>/", runs.run, judged | reported, name="run"),
         path("runs/<uuid:run>/rows/", runs.run_rows, judged, name="run-rows"),
         path("runs/<uuid:run>/branches/", runs.run_branches, judged, name="run-branches"),
         path("runs/<uuid:run>/minimap/", runs.run_minimap, name="run-minimap"),
         path("runs/<uuid:run>/next-error/", runs.run_next_error, name="run-next-error"),
-        path("events/<uuid:event>/", events.event, name="event"),
+        path("events/<uuid:event>/", events.event, reported, name="event"),
         path("events/<uuid:event>/payload/", events.event_payload, name="event-payload"),
         path("events/<uuid:event>/fork/", forks.fork, judged, name="fork"),
         path("events/<uuid:event>/fork/preview/", forks.fork_preview, judged, name="fork-preview"),
         path("branches/<uuid:branch>/<slug:move>/", runs.branch_move, name="branch-move"),
         path(
-            "approvals/<uuid:approval>/answer/", approvals.approval_answer, name="approval-answer"
+            "approvals/<uuid:approval>/answer/",
+            approvals.approval_answer,
+            reported,
+            name="approval-answer",
         ),
     ]
 

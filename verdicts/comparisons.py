@@ -272,7 +272,7 @@ def _check_heads(sides: Sides, seen_heads: Mapping[str, str] | None) -> None:
     # The rows are locked, so that a side cannot grow between this look and the label.
     locked = (
         Branch.objects.order_by("pk")
-        .select_for_update(of=("self",))
+        .select_for_update(of=("self",), no_key=True)
         .in_bulk(sorted((side.branch.pk for side in shown.values()), key=str))
     )
     seen = seen_heads or {}

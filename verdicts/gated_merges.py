@@ -35,7 +35,7 @@ def merge_through_gate(
 
     A merge that is refused leaves nothing behind, no decision of the gate either.
     """
-    rows = Branch.objects.visible_to(actor).select_for_update(of=("self",))
+    rows = Branch.objects.visible_to(actor).select_for_update(of=("self",), no_key=True)
     # All at once and in the order of ids: the winner alone, locked first, could deadlock with a
     # merge in which it loses.
     locked = rows.filter(pk__in=[winner_id, *loser_ids]).order_by("pk")

@@ -10,13 +10,17 @@ from branches.domain.context import approx_tokens
 from branches.domain.terms import Granularity
 from branches.domain.triplet import RefusalReason, Refused, TripletDraft
 from branches.models import Branch
+from branches.selectors.event_page import ReportLine
 from branches.triplets import preview_triplets
 from verdicts.admission import GateView, read_gates
+from verdicts.domain.facts import ReceiptStanding
 from verdicts.domain.labels import Choice
 from verdicts.domain.terms import ADVISORY, Grader
 from verdicts.models import Label, Report
 
 MESSAGE_CHARACTERS: Final = 2_000
+# A detail tells the newest reports; a head that was graded more often is rare.
+MAX_REPORTS: Final = 20
 
 GRADER_WORDS: Final = {
     Grader.VISION: "Vision",
@@ -126,6 +130,34 @@ def read_run_verdicts(run: UUID) -> Mapping[UUID, str]:
     graded = Report.objects.filter(branch__run=run).values("branch")
     branches = list(Branch.objects.filter(pk__in=graded).select_related("project"))
     return {branch: side_verdict(gate) for branch, gate in read_gates(branches).items()}
+
+
+def read_head_reports(branch: UUID, digest: bytes) -> Sequence[ReportLine]:
+    """The graders' own claims about a branch when its digest was this one, in order of arrival:
+    the newest `MAX_REPORTS`, in one query. What they come to together is the gate's to say."""
+    rows = Report.objects.filter(branch=branch, head_digest=digest).select_related("runner")
+    return [_report_line(report) for report in reversed(rows.order_by("-order")[:MAX_REPORTS])]
+
+
+def _report_line(report: Report) -> ReportLine:
+    grader = Grader(report.grader)
+    advisory = grader in ADVISORY
+    told = report.summary or ("it did not run" if report.errored else "no summary")
+    return ReportLine(
+        verdict="error" if report.errored else report.verdict,
+        grader=GRADER_WORDS[grader],
+        summary=f"{told}, advice only" if advisory else told,
+        proof=_report_proof(report),
+        advisory=advisory,
+    )
+
+
+def _report_proof(report: Report) -> str:
+    """Who signed it, if the signature held when it came; else what was wrong with it."""
+    if report.runner is not None and report.receipt_standing == ReceiptStanding.VALID:
+        revoked = report.runner.revoked_at is not None
+        return f"{report.runner.name} revoked" if revoked else report.runner.name
+    return report.receipt_standing.replace("_", " ")
 
 
 def admission_lines(admission: Mapping[str, Any]) -> tuple[GateLine, ...]:

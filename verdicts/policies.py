@@ -9,7 +9,7 @@ from django.db import transaction
 from verdicts.domain.terms import Grader
 from verdicts.models import Policy, Suite
 from verel_site.access.actors import Actor
-from verel_site.access.models import Project
+from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import Unprocessable
@@ -49,7 +49,7 @@ def change_policy(
     must be frozen for that grader, and is then the only one that counts.
     """
     actor.demand(project_id, Right.ADMINISTER)
-    Project.objects.select_for_update().only("pk").get(pk=project_id)
+    lock_project(project_id=project_id)
     before = current_policy(project_id=project_id)
     if not 1 <= advisory_window <= MAX_WINDOW:
         raise BadPolicy(f"A window is from 1 to {MAX_WINDOW} runs.", pointer="/advisory_window")

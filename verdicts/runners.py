@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from verdicts.models import Runner
 from verel_site.access.actors import Actor
-from verel_site.access.models import Project
+from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import NotFound, Refusal, Unprocessable
@@ -66,7 +66,7 @@ def register_runner(
     valid_from = valid_from or timezone.now()
     if valid_until is not None and valid_until <= valid_from:
         raise BadValidity("Choose a later end.", pointer="/valid_until")
-    Project.objects.select_for_update().only("pk").get(pk=project_id)
+    lock_project(project_id=project_id)
     same = Runner.objects.filter(project_id=project_id)
     if same.filter(key_id=key_id).exists() or same.filter(public_key=raw).exists():
         raise RunnerExists("A revoked key stays revoked: make a new one.", pointer="/public_key")

@@ -9,7 +9,7 @@ from django.utils import timezone
 from verdicts.domain.terms import Grader
 from verdicts.models import Suite
 from verel_site.access.actors import Actor
-from verel_site.access.models import Project
+from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import NotFound, Unprocessable
@@ -32,7 +32,7 @@ def freeze_suite(
         raise BadSuite(f"There is no grader {grader!r}.", pointer="/grader")
     if not DIGEST.fullmatch(digest):
         raise BadSuite("A digest is 64 lower-case hex digits.", pointer="/digest")
-    Project.objects.select_for_update().only("pk").get(pk=project_id)
+    lock_project(project_id=project_id)
     suite, made = Suite.objects.get_or_create(
         project_id=project_id,
         grader=grader,

@@ -29,6 +29,9 @@ def home(request: HttpRequest) -> HttpResponse:
 class SignIn(View):
     """A one-time link, printed in the terminal of whoever started the server."""
 
+    # Django answers HEAD by GET; a look at a link must not use it up.
+    http_method_names = ["get"]
+
     def get(self, request: HttpRequest, token: str) -> HttpResponse:
         if request.user.is_authenticated:
             return redirect("home")

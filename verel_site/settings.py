@@ -1,6 +1,7 @@
 """One settings file. The environment is read here, at the top, and nowhere else."""
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from verel_site.kit import env
@@ -15,8 +16,14 @@ def kept_secret() -> str:
     """The generated secret of an embedded installation, made once and readable by its owner alone."""
     path = VEREL_HOME / "secret_key"
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(64))
+        # Written aside and then linked: of two processes that start at once one wins, and neither
+        # ever reads an empty file.
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(64))
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
     return path.read_text()
 
 

@@ -6,10 +6,13 @@ from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from branches.urls import make_urlpatterns
-from verdicts.panels import read_run_verdicts
+from verdicts.panels import read_head_reports, read_run_verdicts
 from verel_site.access.endpoints import fallback_urlpatterns
 from verel_site.kit.specimens import show_kit
 from verel_site.pages import SignIn, healthz, home, readyz
+
+# Its template is for GET: DRF would render the answer to OPTIONS with it, and fail.
+docs = SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
@@ -21,11 +24,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", readyz, name="readyz"),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/docs/", docs, name="docs"),
     path("api/v1/", include("branches.api.urls")),
     path("api/v1/", include("verdicts.api.urls")),
     path("api/v1/", include(fallback_urlpatterns)),
-    path("", include(make_urlpatterns(read_run_verdicts))),
+    path("", include(make_urlpatterns(read_run_verdicts, read_head_reports))),
     path("", include("verdicts.urls")),
     path("", include("verdicts.intake_urls")),
 ]

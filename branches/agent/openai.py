@@ -10,6 +10,7 @@ from branches.agent.steps import MindFailed, Step
 from branches.domain import terms
 from branches.domain.context import Context
 from branches.domain.events import StoredEvent
+from verel_site.kit.strict_json import MalformedJson, check
 
 TIMEOUT_SECONDS: Final = 90.0
 # This worker runs no tools. A call is recorded and answered so, and after a few the work ends.
@@ -32,6 +33,10 @@ class OpenAIMind:
             body["tools"] = context.tools
         answer = self._ask(body)
         payload = self._read_message(answer)
+        try:
+            check(payload)
+        except MalformedJson as error:
+            raise MindFailed(f"The model server's answer cannot be kept: {error}") from error
         calls = payload.get("tool_calls", [])
         told: list[tuple[str, dict[str, Any]]] = [(terms.ASSISTANT, payload)]
         told += [

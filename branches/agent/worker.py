@@ -54,8 +54,9 @@ class Worker:
             return False
         try:
             self._continue(lease)
-        except (StaleLease, BranchEnded, MoveRefused) as refusal:
-            # Somebody stopped, merged or took over the branch: it is not ours any more.
+        except (StaleLease, BranchEnded, MoveRefused, SeqMoved) as refusal:
+            # Somebody stopped, merged or took over the branch: it is not ours any more. Or, while
+            # a failure was to be told, somebody spoke: the lease runs out, and another try reads it.
             logger.info("branch %s: %s", lease.branch, refusal.detail)
         return True
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from branches.domain.digest import cached_prefix_id
+from branches.domain.terms import Status
 from branches.forks import Fork
 from branches.journal import Appended
 from branches.leases import Lease
@@ -66,7 +67,7 @@ def branch_json(branch: Branch) -> Json:
         "note": branch.note,
         "forked_by": branch.forked_by,
         "cached_prefix_id": cached_prefix_id(bytes(branch.fork_digest)),
-        "claimable": branch.claimable,
+        "claimable": branch.claimable and branch.status == Status.RUNNING,
         "lease": _held_json(branch),
         "created_at": branch.created_at.isoformat(),
         "touched_at": branch.touched_at.isoformat(),

@@ -39,6 +39,8 @@ _CALL_ICONS: Final = (
     (re.compile(r"skill", re.IGNORECASE), "book-open"),
     (re.compile(r"look|view|screenshot|image", re.IGNORECASE), "eye"),
 )
+# A hundred years: nothing took longer.
+_MAX_MS: Final = 100 * 365 * 86_400_000
 _SPACE: Final = re.compile(r"\s+")
 # What only Verel tells. From another source the same type is a claim, and is not signed in blue.
 _VERELS_OWN: Final = terms.INTERVENTIONS | {
@@ -87,10 +89,12 @@ def tell_event(event: StoredEvent) -> Telling:
 
 
 def took_ms(event: StoredEvent) -> float | None:
-    """How long it took, where the event says so."""
+    """How long it took, where the event says so; what cannot be true is not told."""
     value = event.payload.get("took_ms")
-    told = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-    return float(value) if told and value is not None else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    # Compared before it is converted: a JSON integer may be too large for a float.
+    return float(value) if 0 <= value <= _MAX_MS else None
 
 
 def told_tokens(event: StoredEvent) -> int | None:

@@ -39,6 +39,7 @@ from branches.journal import Draft
 from branches.models import Branch, Event, Run
 from branches.runs import start_run
 from verel_site.access.actors import Actor
+from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import Refusal
 from verel_site.kit.strict_json import MAX_DEPTH, MalformedJson, decode
@@ -257,7 +258,9 @@ def _find_run(project_id: UUID, survey: Survey, run_id: UUID | None) -> Run | No
     """The run that tells the survey's place, else the one that the session's id stands for."""
     own = run_id or derive_id(project_id, FORMAT, survey.session)
     wanted = survey.place.run_id if survey.place is not None else own
-    return Run.objects.select_for_update().filter(pk=wanted).first()
+    # Two imports of one session at once would each take the other's note of it away.
+    lock_project(project_id=project_id)
+    return Run.objects.filter(pk=wanted).first()
 
 
 def _start_run(

@@ -40,7 +40,7 @@ from branches.models import Branch, Event, Run
 from branches.runs import start_run
 from branches.selectors.events import iter_lineage
 from verel_site.access.actors import Actor
-from verel_site.access.models import Project
+from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.kit.strict_json import MAX_DEPTH, MalformedJson, decode, encode
 
@@ -236,7 +236,7 @@ class _Desk:
     ) -> Event:
         """The event that ends the trial's branch, written now or by an earlier import."""
         # Two imports of one file at once would both find nothing stored.
-        Project.objects.select_for_update().only("pk").get(pk=self.project_id)
+        lock_project(project_id=self.project_id)
         finish_id = derive_id(*key, "finished")
         done = find_event(self.project_id, finish_id)
         if done is not None:

@@ -66,7 +66,7 @@ def rehydrate(
         format=format,
         branch=branch,
         head_seq=cut,
-        head_digest=events[-1].digest if events else bytes(32),
+        head_digest=_digest_at(branch, cut),
         prefix_digest=_prefix_digest(branch, cut),
         cache_key=cache_key(root),
     )
@@ -74,7 +74,13 @@ def rehydrate(
 
 def _prefix_digest(branch: Branch, cut: int) -> bytes:
     """The digest of what is shared with others: the fork point's, or a trunk's own at the cut."""
-    if branch.parent_id is not None:
+    return bytes(branch.fork_digest) if branch.parent_id is not None else _digest_at(branch, cut)
+
+
+def _digest_at(branch: Branch, cut: int) -> bytes:
+    """The content digest after `cut` events of the suffix. It is asked of the row: what a context
+    leaves out is in the digest all the same."""
+    if cut == 0:
         return bytes(branch.fork_digest)
-    row = Event.objects.filter(branch_id=branch.pk, seq=cut).only("digest").first()
-    return bytes(row.digest) if row else bytes(32)
+    row = Event.objects.only("digest").get(branch_id=branch.pk, seq=cut)
+    return bytes(row.digest)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Prefetch, Q, prefetch_related_objects
 from django.utils import timezone
 
 from branches.domain.terms import Status
@@ -115,10 +115,17 @@ def read_approval(*, actor: Actor, approval_id: UUID) -> Approval:
 
 
 def read_merge(*, actor: Actor, merge_id: UUID) -> Merge:
-    rows = Merge.objects.filter(project_id__in=actor.projects)
-    merge = rows.prefetch_related("losers", "triplets").filter(pk=merge_id).first()
+    """A merge with those of its triplets that the actor would get from `list_triplets`; who may
+    undo the merge sees withdrawn ones too."""
+    merge = Merge.objects.filter(project_id__in=actor.projects, pk=merge_id).first()
     if merge is None:
         raise NotFound(f"There is no merge {merge_id} that you may see.")
+    rows = Triplet.objects.order_by("number")
+    if not actor.may(merge.project_id, Right.EXPORT):
+        rows = rows.none()
+    elif not actor.may(merge.project_id, Right.MERGE):
+        rows = rows.filter(withdrawn_at=None, merge__undo_until__lte=timezone.now())
+    prefetch_related_objects([merge], "losers", Prefetch("triplets", rows))
     return merge
 
 

@@ -12,11 +12,24 @@ from branches.domain.lanes import TreeRow, branch_cell, walk_tree, width
 from branches.domain.telling import OTHER
 from branches.domain.terms import ENDED, Status
 from branches.models import Branch, Event, Run
-from branches.selectors.event_page import EventDetail, Reader, tell_detail
+from branches.selectors.event_page import (
+    EventDetail,
+    Reader,
+    ReadReports,
+    no_reports,
+    tell_detail,
+)
 from branches.selectors.events import read_run
 from branches.selectors.minimap import Minimap, read_minimap
 from branches.selectors.run_lines import Lines, read_lines
-from branches.selectors.run_rows import CHUNK, EventRow, Window, read_window, tell_rows
+from branches.selectors.run_rows import (
+    CHUNK,
+    EventRow,
+    Window,
+    drop_echoes,
+    read_window,
+    tell_rows,
+)
 from branches.selectors.run_search import Found, search_run
 from branches.selectors.run_view import View
 from verel_site.access.actors import Actor
@@ -181,20 +194,22 @@ def read_run_page(
     actor: Actor,
     view: View,
     verdicts: Mapping[UUID, str] | None = None,
+    read_reports: ReadReports = no_reports,
     error_sought: bool = False,
 ) -> RunPage:
     """The page that a view asks for.
 
     A constant number of queries, whatever the run holds; a search adds one for each thousand
-    events that it looks at. `verdicts` are gates' words by branch. `error_sought` says that the
-    reader was led back here because no later event is an error.
+    events that it looks at. `verdicts` are gates' words by branch; `read_reports` tells those on
+    the event that is shown. `error_sought` says that the reader was led back here because no
+    later event is an error.
     """
     run = read_run(actor=actor, run_id=view.run)
     lines = read_lines(run, branch=view.branch)
     found = search_run(run, lines, view.q) if view.q else Found()
     asked = view.event or (found.hits[0] if found.hits and view.after is None else None)
     window = _read_window(run, view, lines, asked)
-    selected = asked or (window.events[-1].event_id if window.events else None)
+    selected = asked or _newest_shown(window, lines)
     rows = tell_rows(
         window.events,
         view,
@@ -222,7 +237,9 @@ def read_run_page(
         later=_later_href(view, window),
         minimap=minimap,
         search=_make_search(view, found, selected) if view.q else None,
-        detail=tell_detail(chosen, view=view, lines=lines, reader=reader, near=near)
+        detail=tell_detail(
+            chosen, view=view, lines=lines, reader=reader, near=near, read_reports=read_reports
+        )
         if chosen
         else None,
         reader=reader,
@@ -238,6 +255,12 @@ def _read_window(run: Run, view: View, lines: Lines, asked: UUID | None) -> Wind
     """A cursor wins over the event: the event stays chosen while its reader looks further on."""
     by_cursor = view.after is not None or view.before is not None
     return read_window(run, replace(view, event=None if by_cursor else asked), lines)
+
+
+def _newest_shown(window: Window, lines: Lines) -> UUID | None:
+    """The last event with a row of its own: the question, not the pause that it brought about."""
+    shown = list(drop_echoes(window.events, lines.branches))
+    return shown[-1].event_id if shown else None
 
 
 def _earlier_href(view: View, window: Window) -> str:
@@ -292,6 +315,7 @@ def read_detail(
     event: Event,
     view: View,
     draft: Mapping[str, str] | None = None,
+    read_reports: ReadReports = no_reports,
 ) -> EventDetail:
     """One event in full, for a reader who may see its run."""
     run = read_run(actor=actor, run_id=event.run_id)
@@ -302,6 +326,7 @@ def read_detail(
         lines=lines,
         reader=read_reader(actor, run),
         draft=draft,
+        read_reports=read_reports,
     )
 
 

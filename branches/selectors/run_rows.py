@@ -252,7 +252,7 @@ def tell_rows(
     """The rows of a window. A payload is decoded once, and only if its row is shown."""
     told = [
         _Told(event, stored := stored_event(event), tell_event(stored))
-        for event in _without_echoes(events, lines.branches)
+        for event in drop_echoes(events, lines.branches)
     ]
     _pair(told)
     for one in told:
@@ -266,7 +266,7 @@ def tell_rows(
     return [context.row(one) for one in told]
 
 
-def _without_echoes(events: Iterable[Event], branches: Mapping[UUID, Branch]) -> Iterator[Event]:
+def drop_echoes(events: Iterable[Event], branches: Mapping[UUID, Branch]) -> Iterator[Event]:
     """All but what another row says already: the fork and the patches of an override, and the
     pause and the resumption that go with an approval."""
     before: dict[UUID, str] = {}

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 from branches.approvals import AnswerRefused, answer_approval
 from branches.domain.terms import Answer
 from branches.models import Approval, Event
+from branches.selectors.event_page import ReadReports, no_reports
 from branches.selectors.run_page import read_detail
 from branches.selectors.run_view import View, read_view
 from verel_site.access.actors import Actor
@@ -21,7 +22,9 @@ from verel_site.kit.strict_json import decode
 
 @require_POST
 @login_required
-def approval_answer(request: HttpRequest, approval: UUID) -> HttpResponse:
+def approval_answer(
+    request: HttpRequest, approval: UUID, read_reports: ReadReports = no_reports
+) -> HttpResponse:
     """Answers, then shows the request's event again; a refusal is told there, the draft kept."""
     actor = request_actor(request)
     seen = Approval.objects.filter(project_id__in=actor.projects).select_related("branch")
@@ -39,8 +42,8 @@ def approval_answer(request: HttpRequest, approval: UUID) -> HttpResponse:
             "args": request.POST.get("args", ""),
             "text": request.POST.get("text", ""),
         }
-        return _show(request, actor, row, view, status=refusal.status, draft=draft)
-    return _show(request, actor, row, view)
+        return _show(request, actor, row, view, read_reports, status=refusal.status, draft=draft)
+    return _show(request, actor, row, view, read_reports)
 
 
 def _answer(row: Approval, actor: Actor, request: HttpRequest) -> None:
@@ -77,6 +80,7 @@ def _show(
     actor: Actor,
     row: Approval,
     view: View,
+    read_reports: ReadReports,
     *,
     status: int = 200,
     draft: dict[str, str] | None = None,
@@ -84,7 +88,9 @@ def _show(
     event = Event.objects.select_related("run").get(branch_id=row.branch_id, seq=row.request_seq)
     if request.headers.get("HX-Request") != "true" and draft is None:
         return redirect(view.href(event=event.event_id, after=None, before=None))
-    detail = read_detail(actor=actor, event=event, view=view, draft=draft)
+    detail = read_detail(
+        actor=actor, event=event, view=view, draft=draft, read_reports=read_reports
+    )
     if request.headers.get("HX-Request") == "true":
         return render(request, "branches/_event_detail.html", {"detail": detail}, status=status)
     page = {"screen": "run", "nav": "runs", "title": "The answer was refused"}

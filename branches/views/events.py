@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET
 
+from branches.selectors.event_page import ReadReports, no_reports
 from branches.selectors.events import read_event
 from branches.selectors.run_page import read_detail
 from branches.selectors.run_view import read_view
@@ -18,14 +19,16 @@ from verel_site.kit.htmx import VARY
 
 @require_GET
 @login_required
-def event(request: HttpRequest, event: UUID) -> HttpResponse:
+def event(
+    request: HttpRequest, event: UUID, read_reports: ReadReports = no_reports
+) -> HttpResponse:
     """The detail as a fragment; for a browser without htmx, the run's page at that event."""
     actor = request_actor(request)
     row = read_event(actor=actor, event_id=event)
     view = read_view(row.run_id, request.GET)
     if request.headers.get("HX-Request") != "true":
         return redirect(view.href(event=event, after=None, before=None))
-    detail = read_detail(actor=actor, event=row, view=view)
+    detail = read_detail(actor=actor, event=row, view=view, read_reports=read_reports)
     response = render(request, "branches/_event_detail.html", {"detail": detail})
     patch_vary_headers(response, VARY)
     return response

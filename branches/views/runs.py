@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from branches.models import Branch
+from branches.selectors.event_page import ReadReports, no_reports
 from branches.selectors.events import read_branch, read_run
 from branches.selectors.run_lines import read_lines
 from branches.selectors.run_list import read_filters, read_run_list
@@ -48,11 +49,17 @@ def run_list(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_GET
 @login_required
-def run(request: HttpRequest, run: UUID, read_verdicts: ReadVerdicts = no_verdicts) -> HttpResponse:
+def run(
+    request: HttpRequest,
+    run: UUID,
+    read_verdicts: ReadVerdicts = no_verdicts,
+    read_reports: ReadReports = no_reports,
+) -> HttpResponse:
     page = read_run_page(
         actor=request_actor(request),
         view=read_view(run, request.GET),
         verdicts=read_verdicts(run),
+        read_reports=read_reports,
         error_sought=request.GET.get("sought") == "error",
     )
     request.verel_project = page.project  # type: ignore[attr-defined]

@@ -47,7 +47,8 @@ function choose(list, row) {
 function seek(list, step, wanted) {
   const rows = rowsOf(list);
   const at = rows.findIndex(chosen);
-  for (let i = at + step; i >= 0 && i < rows.length; i += step) {
+  // An event without a row of its own may be shown: then the way back begins at the last row.
+  for (let i = at < 0 && step < 0 ? rows.length - 1 : at + step; i >= 0 && i < rows.length; i += step) {
     if (wanted(rows[i])) return choose(list, rows[i]);
   }
 }

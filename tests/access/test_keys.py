@@ -1,15 +1,21 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 from django.utils import timezone
 
-from tests.make import make_project, make_user
-from verel_site.access.keys import ScopesRefused, create_key, read_key
+import verel_site.settings
+from branches.forks import fork_branch
+from tests.make import make_project, make_run, make_user
+from verel_site.access.keys import DaysRefused, ScopesRefused, create_key, read_key
 from verel_site.access.links import create_link, use_link
 from verel_site.access.models import ApiKey, SignInLink
 from verel_site.access.projects import actor_of_user
 from verel_site.access.rights import JUDGING_SCOPES, PUSHING_SCOPES, Right, Role
+from verel_site.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
 
@@ -84,3 +90,50 @@ def test_a_sign_in_link_works_once() -> None:
     SignInLink.objects.filter(used_at=None).update(expires_at=timezone.now())
     assert use_link(token=late) is None
     assert use_link(token="made up") is None
+
+
+def test_a_look_at_a_sign_in_link_does_not_use_it_up(client: Client) -> None:
+    user = make_user(make_project())
+    address = f"/sign-in/{create_link(user=user)}/"
+    assert client.head(address).status_code == 405
+    client.get(address)
+    assert client.session["_auth_user_id"] == str(user.pk)
+
+
+@pytest.mark.parametrize("days", [0, -1, 10**9])
+def test_a_key_that_is_to_last_no_time_is_not_made_to_last_for_ever(days: int) -> None:
+    with pytest.raises(DaysRefused):
+        create_key(project=make_project(), scopes=["context:read"], name="k", days=days)
+    assert not ApiKey.objects.exists()
+
+
+def test_a_name_is_as_long_as_what_keeps_it() -> None:
+    project = make_project()
+    user = make_user(project, first_name="i" * 150, last_name="n" * 150)
+    actor = actor_of_user(user)
+    branch = fork_branch(
+        parent_id=make_run(project)[1].pk, fork_seq=1, actor=actor, note="n"
+    ).branch
+    branch.full_clean(exclude=["run", "project", "parent"])
+    AuditEntry.objects.get(actor_id=actor.id).full_clean(exclude=["project"])
+
+
+def test_processes_that_start_at_once_share_one_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verel_site.settings, "VEREL_HOME", tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        read = set(pool.map(lambda _: verel_site.settings.kept_secret(), range(64)))
+    assert len(read) == 1
+    assert len(read.pop()) > 50
+    kept = list(tmp_path.iterdir())
+    assert [path.name for path in kept] == ["secret_key"]
+    assert kept[0].stat().st_mode & 0o777 == 0o600
+
+
+def test_nul_in_the_address_of_a_page_is_refused_before_a_database_is_asked(client: Client) -> None:
+    project = make_project()
+    client.force_login(make_user(project))
+    refused = client.get(f"/p/{project.slug}/runs/?q=a%00b")
+    assert refused.status_code == 400
+    assert b"NUL" in refused.content

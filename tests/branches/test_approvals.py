@@ -13,9 +13,10 @@ from branches.approvals import (
     answer_approval,
 )
 from branches.domain import terms
+from branches.journal import BranchEnded
 from branches.models import Approval, Branch, Directive, Event
 from branches.stasis import BadApproval
-from branches.steering import MoveRefused, resume_branch
+from branches.steering import MoveRefused, abandon_branch, pause_branch, resume_branch
 from tests.make import append, make_draft, make_fork, make_person, make_run
 from verel_site.access.rights import Role
 from verel_site.kit.refusals import Forbidden
@@ -121,3 +122,41 @@ def test_two_requests_at_one_head_have_digests_of_their_own() -> None:
         append(trunk, make_draft(terms.APPROVAL_REQUESTED, payload))
     one, other = Approval.objects.filter(branch=trunk)
     assert bytes(one.request_digest) != bytes(other.request_digest)
+
+
+def ask_again(approval: Approval, **extra: Any) -> Approval:
+    again = {"approval_id": str(uuid4()), "action": "git push --force", **extra}
+    append(approval.branch, make_draft(terms.APPROVAL_REQUESTED, again))
+    return Approval.objects.get(pk=again["approval_id"])
+
+
+def status_of(approval: Approval) -> str:
+    return Branch.objects.get(pk=approval.branch_id).status
+
+
+def test_a_branch_goes_on_when_its_last_question_is_answered() -> None:
+    approval = ask()
+    other = ask_again(approval)
+    answer(approval)
+    assert status_of(approval) == "paused"
+    answer(other)
+    assert status_of(approval) == "running"
+
+
+def test_an_expired_question_holds_nobody_back() -> None:
+    past = (timezone.now() - timedelta(seconds=1)).isoformat()
+    approval = ask(expires_at=past)
+    person = make_person(approval.project)
+    assert resume_branch(branch_id=approval.branch_id, actor=person).status == "running"
+    pause_branch(branch_id=approval.branch_id, actor=person)
+    answer(ask_again(approval))
+    assert status_of(approval) == "running"
+
+
+def test_an_ended_branch_takes_no_answer() -> None:
+    approval = ask()
+    abandon_branch(branch_id=approval.branch_id, actor=make_person(approval.project), reason="no")
+    events = Event.objects.filter(branch=approval.branch).count()
+    with pytest.raises(BranchEnded):
+        answer(approval)
+    assert Event.objects.filter(branch=approval.branch).count() == events

@@ -1,11 +1,13 @@
 import json
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
 
 from branches.domain.admission import Admission
+from branches.leases import claim_branch
 from branches.merges import (
     UNDO_SECONDS,
     AlreadyEnded,
@@ -18,15 +20,16 @@ from branches.merges import (
     merge_branches,
     revert_merge,
 )
-from branches.models import Branch, Merge, Triplet
+from branches.models import Branch, Directive, Merge, Triplet
+from branches.steering import pause_branch
 from branches.storage.cold import NotStored, cold_store
-from branches.triplets import triplet_row
+from branches.triplets import DELIVERY, deliver_triplet, triplet_row
 from tests.make import append, make_draft, make_fork, make_message, make_person, make_run
 from verel_site.access.actors import SYSTEM
 from verel_site.access.rights import Role
 from verel_site.kit.refusals import Forbidden, NotFound
 from verel_site.outbox.models import Promise
-from verel_site.outbox.promises import sweep_promises
+from verel_site.outbox.promises import register_deliverer, sweep_promises
 
 pytestmark = pytest.mark.django_db
 
@@ -195,3 +198,40 @@ def test_a_parent_may_lose_against_its_fork_and_its_continuation_is_rejected(
     trunk, one, _ = siblings
     row = triplet_row(merge(one, trunk).triplets.get())
     assert row["rejected"] == [{"role": "assistant", "content": "45 mg"}]
+
+
+def test_a_reverted_merge_gives_a_waiting_fork_back_to_the_workers(
+    siblings: tuple[Branch, Branch, Branch],
+) -> None:
+    _, one, other = siblings
+    pause_branch(branch_id=one.pk, actor=SYSTEM)
+    made = merge(one, other)
+    claim: dict[str, Any] = {"project_id": one.project_id, "actor": SYSTEM, "worker": "w"}
+    assert claim_branch(**claim, seconds=60) is None
+    revert_merge(merge_id=made.pk, actor=SYSTEM, reason="too early")
+    told = Directive.objects.order_by("-id").values_list("branch", "kind")[:2]
+    assert set(told) == {(one.pk, "pause"), (other.pk, "fork_claimable")}
+    lease = claim_branch(**claim, seconds=60)
+    assert lease is not None
+    assert lease.branch == other.pk
+
+
+def test_a_triplet_that_left_while_its_merge_was_reverted_is_told_back(
+    siblings: tuple[Branch, Branch, Branch],
+) -> None:
+    _, one, other = siblings
+    made = merge(one, other)
+
+    def deliver_slowly(subject: UUID, destination: str) -> None:
+        deliver_triplet(subject, destination)
+        revert_merge(merge_id=made.pk, actor=SYSTEM, reason="just then")
+
+    register_deliverer(DELIVERY, deliver_slowly)
+    try:
+        sweep_promises(now=timezone.now() + timedelta(minutes=1))
+    finally:
+        register_deliverer(DELIVERY, deliver_triplet)
+    assert sweep_promises(now=timezone.now() + timedelta(minutes=2)) == 1
+    triplet = made.triplets.get()
+    stem = f"triplets/{one.project.slug}/{triplet.number:08d}-{triplet.pk}"
+    assert json.loads(cold_store().get(f"{stem}.withdrawn.json"))["withdrawn"] is True

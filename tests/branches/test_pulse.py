@@ -91,3 +91,20 @@ async def test_a_socket_from_another_site_is_not_opened() -> None:
     run, _, user = await make_reader()
     socket = await database_sync_to_async(connect)(run.pk, user, "https://evil.example")
     assert (await socket.connect())[0] is False
+
+
+async def test_who_comes_later_takes_no_news_from_who_listens_already() -> None:
+    run, trunk = await sync_to_async(make_run)()
+    pulse = Pulse()
+    first = pulse.listen(run.pk)
+    await anext(first)
+    beat = pulse._task
+    assert beat is not None
+    beat.cancel()  # between two beats
+    await sync_to_async(append)(trunk, make_draft())
+    second = pulse.listen(run.pk)
+    assert (await anext(second)).seq == 2
+    assert (await asyncio.wait_for(anext(first), WAIT_SECONDS)).seq == 2
+    await first.aclose()  # type: ignore[attr-defined]
+    await second.aclose()  # type: ignore[attr-defined]
+    assert pulse._seen == {}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
@@ -16,6 +16,7 @@ from branches.domain import terms
 from branches.domain.events import StoredEvent
 from branches.models import Branch, Event
 from branches.selectors import run_page, run_rows
+from branches.selectors.event_page import EventDetail, ReportLine
 from branches.selectors.events import stored_event
 from branches.selectors.run_lines import read_lines
 from branches.selectors.run_rows import EventRow, read_window, tell_rows
@@ -232,7 +233,7 @@ def test_the_page_costs_the_same_queries_with_3_and_with_30_branches(
         assert answer.status_code == 200
         costs.append(len(queries))
     assert costs[0] == costs[1]
-    assert costs[0] <= (12 if place == "newest" else 15)
+    assert costs[0] <= (13 if place == "newest" else 16)
 
 
 def test_a_chunk_of_rows_costs_the_same_queries_with_3_and_with_30_branches(
@@ -483,3 +484,38 @@ def test_rows_answer_is_bounded(
     assert client.get(address, {"limit": "601"}).status_code == 400
     with django_assert_max_num_queries(8):
         assert client.get(address, {"limit": "600"}).status_code == 200
+
+
+def test_a_run_that_asks_opens_at_its_question_and_not_at_the_pause_behind_it(
+    client: Client,
+) -> None:
+    story = tell_story()
+    asked = {"approval_id": str(uuid4()), "action": "Bash", "args": {"command": "git push"}}
+    make.append(story.trunk, make.make_draft(terms.APPROVAL_REQUESTED, asked))
+    newest = Event.objects.filter(run=story.run).order_by("-position").first()
+    assert newest is not None
+    assert newest.type == terms.PAUSED
+    sign_in(client, story.project)
+    page = client.get(reverse("run", args=[story.run.pk])).context["page"]
+    assert [row.id for row in page.rows if row.selected] == [page.rows[-1].id]
+    assert page.detail.id == page.rows[-1].id
+    assert page.detail.stasis is not None
+
+
+def test_reports_that_are_handed_in_stand_in_the_detail_of_their_event() -> None:
+    story = tell_story()
+    head = story.event(7)
+
+    def read(branch: UUID, digest: bytes) -> list[ReportLine]:
+        here = (branch, digest) == (story.trunk.pk, bytes(head.digest))
+        return [ReportLine("fail", "Tests", "2 failing of 216", "ci")] if here else []
+
+    def detail(seq: int) -> EventDetail | None:
+        view = View(run=story.run.pk, event=story.event(seq).event_id)
+        return run_page.read_run_page(actor=SYSTEM, view=view, read_reports=read).detail
+
+    shown, other = detail(7), detail(6)
+    assert shown is not None
+    assert other is not None
+    assert [line.summary for line in shown.reports] == ["2 failing of 216"]
+    assert other.reports == ()

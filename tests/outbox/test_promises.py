@@ -71,3 +71,19 @@ def test_a_failing_destination_is_tried_again_with_growing_waits_and_then_shown(
         assert promise.last_error == "nobody there"
     finally:
         del promises._deliverers["test"]
+
+
+def test_a_promise_withdrawn_while_it_failed_stays_withdrawn() -> None:
+    def withdraw_and_refuse(subject: UUID, destination: str) -> None:
+        # It may have left before it failed, so that it is among those to be told back.
+        assert withdraw_promises(kind="test", subjects=[subject]) == [subject]
+        raise ConnectionError("nobody there")
+
+    register_deliverer("test", withdraw_and_refuse)
+    try:
+        promise = post()
+        assert sweep_promises() == 0
+        promise.refresh_from_db()
+        assert promise.state == Promise.State.WITHDRAWN
+    finally:
+        del promises._deliverers["test"]

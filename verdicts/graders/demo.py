@@ -45,7 +45,7 @@ from verdicts.reports import file_report
 from verdicts.runners import register_runner
 from verdicts.suites import freeze_suite
 from verel_site.access.actors import SYSTEM, Actor
-from verel_site.access.models import Project
+from verel_site.access.projects import lock_project
 
 DEMO_GRADER: Final = Actor(kind="system", id="demo-grader", name="Demo grader")
 RUNNER_NAME: Final = "demo runner"
@@ -320,7 +320,7 @@ def install_runner(*, project_id: UUID) -> tuple[Runner, Ed25519PrivateKey]:
     """The demo's runner, registered once a project, and the key that it signs with."""
     private_key = _kept_key(Path(settings.VEREL_HOME) / KEY_FILE)
     raw = private_key.public_key().public_bytes_raw()
-    Project.objects.select_for_update().only("pk").get(pk=project_id)
+    lock_project(project_id=project_id)
     runner = Runner.objects.filter(project_id=project_id, public_key=raw).first()
     if runner is None:
         runner = register_runner(

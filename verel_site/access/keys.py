@@ -15,6 +15,7 @@ from verel_site.access.rights import JUDGING_SCOPES, PUSHING_SCOPES, Scope
 from verel_site.kit.refusals import Unprocessable
 
 ID_LENGTH = 12
+MAX_DAYS = 36_500
 # A key's last use is written at most this often, so that reading does not become writing.
 LAST_USED_SECONDS = 60
 _ALPHABET = string.ascii_letters + string.digits
@@ -22,6 +23,10 @@ _ALPHABET = string.ascii_letters + string.digits
 
 class ScopesRefused(Unprocessable):
     code = "scopes_refused"
+
+
+class DaysRefused(Unprocessable):
+    code = "days_refused"
 
 
 def _sha256(secret: str) -> str:
@@ -48,6 +53,8 @@ def create_key(
 ) -> tuple[ApiKey, str]:
     """The row, and the key itself, which is not kept and cannot be shown again."""
     wanted = check_scopes(scopes)
+    if days is not None and not 1 <= days <= MAX_DAYS:
+        raise DaysRefused(f"A key lasts from 1 to {MAX_DAYS} days, or for ever without a number.")
     key_id = "".join(secrets.choice(_ALPHABET) for _ in range(ID_LENGTH))
     secret = secrets.token_urlsafe(32)
     key = ApiKey.objects.create(
@@ -57,7 +64,7 @@ def create_key(
         secret_sha256=_sha256(secret),
         scopes=[scope.value for scope in wanted],
         created_by=by,
-        expires_at=timezone.now() + timedelta(days=days) if days else None,
+        expires_at=timezone.now() + timedelta(days=days) if days is not None else None,
     )
     return key, f"vk_{key_id}_{secret}"
 

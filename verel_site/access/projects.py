@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.http import HttpRequest
 
@@ -12,11 +12,25 @@ from verel_site.access.models import Membership, Project
 from verel_site.access.rights import Role
 from verel_site.kit.refusals import NotFound, Refusal
 
+MAX_NAME = 150
 NOBODY = Actor(kind="person", id="", name="nobody")
 
 
 class SlugTaken(Refusal):
     code = "slug_taken"
+
+
+def lock_project(*, project_id: UUID) -> None:
+    """Holds what a project counts (positions, runs, branches, triplets, audit entries) until the
+    transaction ends.
+
+    Whoever needs a branch's row too takes that first: two who wait for each other crosswise are a
+    deadlock. SQLite has one writer anyway. PostgreSQL takes an advisory lock, since the project's
+    own row is locked by everybody who inserts a row that refers to it.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [project_id.int % 2**63])
 
 
 @transaction.atomic
@@ -40,7 +54,8 @@ def actor_of_user(user: AbstractBaseUser | AnonymousUser) -> Actor:
     if not isinstance(user, User) or not user.is_active:
         return NOBODY
     roles = {m.project_id: Role(m.role) for m in Membership.objects.filter(user=user)}
-    name = user.get_full_name() or user.get_username()
+    # Two long names are longer together than the columns that keep who did what.
+    name = (user.get_full_name() or user.get_username())[:MAX_NAME]
     return person_actor(user_id=user.pk, name=name, roles=roles)
 
 

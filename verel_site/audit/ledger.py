@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from verel_site.access.actors import Actor
-from verel_site.access.models import Project
+from verel_site.access.projects import lock_project
 from verel_site.audit.models import AuditEntry
 from verel_site.kit.strict_json import encode_sorted
 
@@ -32,8 +32,8 @@ def record_act(
     reason: str = "",
 ) -> AuditEntry:
     """Who did what to which subject, on which digest, why. Call inside the act's transaction."""
-    # The project's row is the lock of its chain: two acts at once would share a number.
-    Project.objects.select_for_update().only("pk").get(pk=project_id)
+    # Two acts at once would share a number.
+    lock_project(project_id=project_id)
     last = AuditEntry.objects.filter(project_id=project_id).order_by("-number").first()
     at = timezone.now()
     number = last.number + 1 if last else 1

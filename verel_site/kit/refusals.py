@@ -64,6 +64,17 @@ class NotFound(Refusal):
 class RefusalMiddleware(MiddlewareMixin):
     """Turns a Refusal that a page raised into a page that says what to do; never a 500."""
 
+    def process_view(
+        self, request: HttpRequest, view: object, args: object, kwargs: object
+    ) -> HttpResponse | None:
+        """Refuses a query that PostgreSQL would fail on. The API checks its own."""
+        if getattr(view, "csrf_exempt", False):
+            return None
+        texts = (text for name, values in request.GET.lists() for text in (name, *values))
+        if any("\x00" in text for text in texts):
+            return self.process_exception(request, BadInput("The address has NUL in it."))
+        return None
+
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, Refusal):
             return None

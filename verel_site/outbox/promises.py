@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from verel_site.outbox.models import Promise
@@ -41,12 +41,14 @@ def post_promise(
 
 
 def withdraw_promises(*, kind: str, subjects: list[UUID]) -> list[UUID]:
-    """Withdraws what has not left; answers the subjects that had left already."""
+    """Withdraws what has not left; answers the subjects that have left, or may have: an attempt
+    that failed, or is being made just now, may have come through."""
     rows = Promise.objects.filter(kind=kind, subject__in=subjects)
     rows.filter(state__in=[Promise.State.DUE, Promise.State.FAILED]).update(
         state=Promise.State.WITHDRAWN
     )
-    return list(rows.filter(state=Promise.State.SENT).values_list("subject", flat=True))
+    left = rows.filter(Q(state=Promise.State.SENT) | Q(attempts__gt=0))
+    return list(left.values_list("subject", flat=True))
 
 
 def sweep_promises(*, now: datetime | None = None) -> int:
@@ -63,7 +65,8 @@ def _keep(promise: Promise, now: datetime) -> int:
     ).update(due_at=now + timedelta(seconds=wait), attempts=F("attempts") + 1)
     if taken != 1:
         return 0
-    row = Promise.objects.filter(pk=promise.pk)
+    # A withdrawal that comes in between wins: what has left is told back by its own promise.
+    row = Promise.objects.filter(pk=promise.pk, state=Promise.State.DUE)
     try:
         _deliverers[promise.kind](promise.subject, promise.destination)
     except Exception as error:
@@ -72,5 +75,4 @@ def _keep(promise: Promise, now: datetime) -> int:
         state = Promise.State.FAILED if spent else Promise.State.DUE
         row.update(state=state, last_error=str(error)[:500])
         return 0
-    # A withdrawal that came in between wins: what has left is told back by its own promise.
-    return row.filter(state=Promise.State.DUE).update(state=Promise.State.SENT, sent_at=now)
+    return row.update(state=Promise.State.SENT, sent_at=now)

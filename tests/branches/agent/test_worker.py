@@ -208,7 +208,10 @@ def test_a_model_server_is_asked_with_the_context_and_its_usage_is_kept(
     assert fork.tokens == 14
 
 
-@pytest.mark.parametrize("answer", [(500, {}), (200, {}), (200, []), (200, {"choices": []})])
+@pytest.mark.parametrize(
+    "answer",
+    [(500, {}), (200, {}), (200, []), (200, {"choices": []}), message("half a pair: \ud83d")],
+)
 def test_a_broken_model_server_is_told_on_the_branch_which_stays_for_a_later_try(
     model_server: tuple[str, type[_Answers]], answer: tuple[int, Any]
 ) -> None:
@@ -235,3 +238,17 @@ def test_the_command_works_off_what_waits(capsys: pytest.CaptureFixture[str]) ->
     fork.refresh_from_db()
     assert fork.status == "completed"
     assert "demo-agent" in capsys.readouterr().out
+
+
+def test_who_speaks_while_a_failure_is_to_be_told_does_not_stop_the_worker() -> None:
+    fork = make_fork(make_pump_run(), 3).branch
+
+    class Failing(DemoMind):
+        def next_step(self, events: Any, context: Any) -> Any:
+            # Anything that moves the head and needs no lease.
+            pause_branch(branch_id=fork.pk, actor=SYSTEM)
+            resume_branch(branch_id=fork.pk, actor=SYSTEM)
+            raise MindFailed("not now")
+
+    assert Worker(project_id=fork.project_id, mind=Failing(), name="w").run_once()
+    assert not Event.objects.filter(branch=fork, type=terms.ERROR).exists()

@@ -1,8 +1,19 @@
+from typing import Any
+
 import pytest
 
+from branches.domain import terms
 from branches.models import Branch, Directive
 from tests.api_client import Api, data, problem
-from tests.make import append, make_fork, make_key, make_message, make_run, make_user
+from tests.make import (
+    append,
+    make_draft,
+    make_fork,
+    make_key,
+    make_message,
+    make_run,
+    make_user,
+)
 from verel_site.access.rights import Role
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api_urls")]
@@ -82,3 +93,21 @@ def test_a_session_without_its_token_may_read_and_not_write(trunk: Branch) -> No
     browser.client.cookies["csrftoken"] = "a" * 32
     answer = browser.post(f"branches/{trunk.pk}/pause", X_CSRFToken="a" * 32)
     assert data(answer)["status"] == "paused"
+
+
+def test_a_contexts_head_is_the_branchs_though_its_last_event_is_no_part_of_it(
+    trunk: Branch, person: Api
+) -> None:
+    append(trunk, make_draft(terms.PATCHED, {"name": "Dose", "value": "9"}))
+    found = data(person.get(f"branches/{trunk.pk}/context"))
+    assert found["head"] == {"seq": trunk.head_seq, "digest": bytes(trunk.head_digest).hex()}
+    assert found["variables"] == {}
+
+
+@pytest.mark.parametrize("blob", [[], {}, 7, None, "0" * 64])
+def test_a_part_that_names_no_known_blob_does_not_spoil_the_context(
+    blob: Any, trunk: Branch, person: Api
+) -> None:
+    part = {"kind": "image", "mime": "image/png", "blob": blob}
+    append(trunk, make_draft(terms.USER, {"content": [part]}))
+    assert data(person.get(f"branches/{trunk.pk}/context"))["messages"]

@@ -105,3 +105,9 @@ def test_every_type_belongs_to_one_kind() -> None:
     listed = [event_type for types in KINDS.values() for event_type in types]
     assert len(listed) == len(set(listed))
     assert kind_of("data.unheard.of") == OTHER
+
+
+@pytest.mark.parametrize("value", [-1, True, "7", 10**400, 1e308, None])
+def test_a_time_that_cannot_be_is_not_told(value: Any) -> None:
+    assert took_ms(event(terms.TOOL_RESULT, {"took_ms": value})) is None
+    assert took_ms(event(terms.TOOL_RESULT, {"took_ms": 7})) == 7.0

@@ -167,3 +167,20 @@ def test_a_dataset_is_made_read_and_downloaded(
     problem(trainer.post("datasets", {"format": "xml"}), 422, "unknown_format", "/format")
     wrong = trainer.post("datasets", {"filter": {"colour": 1}})
     problem(wrong, 422, "unprocessable", "/filter/colour")
+
+
+def test_a_merges_triplets_are_shown_to_whom_the_list_of_triplets_is(
+    pair: tuple[Branch, Branch], person: Api, project: Project
+) -> None:
+    made = merge(pair, person)
+    trainer = Api(make_key(project, "exports:read"))
+    agent = Api(make_key(project, "events:write"))
+
+    def shown(reader: Api) -> int:
+        return len(data(reader.get(f"merges/{made['merge']}"))["triplets"])
+
+    assert [shown(reader) for reader in (person, trainer, agent)] == [1, 0, 0]
+    end_undo()
+    assert [shown(reader) for reader in (person, trainer, agent)] == [1, 1, 0]
+    data(person.post(f"merges/{made['merge']}/revert", {"reason": "too early"}))
+    assert [shown(reader) for reader in (person, trainer, agent)] == [1, 0, 0]

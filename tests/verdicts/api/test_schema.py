@@ -2,6 +2,7 @@ import io
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 
 from tests.api_client import operations, schema
 
@@ -43,3 +44,9 @@ def test_whatever_creates_takes_an_idempotency_key() -> None:
         "merges",
         "datasets",
     }
+
+
+@pytest.mark.urls("verel_site.urls")
+def test_the_api_browser_answers_what_is_no_reading_with_a_refusal(client: Client) -> None:
+    assert client.get("/api/docs/").status_code == 200
+    assert {client.generic(m, "/api/docs/").status_code for m in ("OPTIONS", "POST")} == {405}
