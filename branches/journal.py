@@ -123,7 +123,7 @@ def append_events(
     fresh = _pick_fresh(branch, drafts, encoded, known)
     if fresh:
         check_open(branch)
-        _check_lease(branch, lease_epoch)
+        check_lease(branch, lease_epoch)
         _check_seq(branch, expected_seq)
         _check_parents(branch, drafts)
         for receipt in _insert(branch, [drafts[i] for i in fresh], [encoded[i] for i in fresh]):
@@ -223,7 +223,8 @@ def check_open(branch: Branch) -> None:
         )
 
 
-def _check_lease(branch: Branch, epoch: int | None) -> None:
+def check_lease(branch: Branch, epoch: int | None) -> None:
+    """Raises StaleLease: for an epoch that is over or has lapsed, or for none while one is live."""
     if epoch is None:
         if branch.lease_expires_at and branch.lease_expires_at > timezone.now():
             raise StaleLease(

@@ -7,7 +7,7 @@ from django.db import transaction
 from branches.directives import post_directive
 from branches.domain import terms
 from branches.domain.terms import MOVES, DirectiveKind, Status
-from branches.journal import lock_branch, server_draft, write_events
+from branches.journal import check_lease, lock_branch, server_draft, write_events
 from branches.models import Branch
 from branches.stasis import holds_back
 from verel_site.access.actors import Actor
@@ -51,8 +51,15 @@ def resume_branch(*, branch_id: UUID, actor: Actor, reason: str = "") -> Branch:
 
 
 @transaction.atomic
-def complete_branch(*, branch_id: UUID, actor: Actor, reason: str = "") -> Branch:
-    """What an agent says when it has finished. It is a claim; a verdict is what makes it done."""
+def complete_branch(
+    *, branch_id: UUID, actor: Actor, reason: str = "", lease_epoch: int | None = None
+) -> Branch:
+    """What an agent says when it has finished. It is a claim; a verdict is what makes it done.
+
+    With `lease_epoch` only the worker that holds the branch may say it: StaleLease.
+    """
+    if lease_epoch is not None:
+        check_lease(lock_branch(branch_id=branch_id), lease_epoch)
     return _move(branch_id, actor, Status.COMPLETED, reason)
 
 

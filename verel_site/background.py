@@ -17,16 +17,21 @@ STOP_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Job:
-    """`step` does one piece of work and says whether there may be more right away."""
+    """`step` does one piece of work and says whether there may be more right away.
+
+    `on_stop` asks a step that takes long to come to its end.
+    """
 
     name: str
     step: Callable[[], bool]
     pause_seconds: float
+    on_stop: Callable[[], None] = lambda: None
 
 
 class Background:
     def __init__(self, jobs: list[Job]) -> None:
         self._stop = threading.Event()
+        self._jobs = jobs
         self._threads = [
             threading.Thread(target=self._repeat, args=(job,), name=job.name, daemon=True)
             for job in jobs
@@ -39,6 +44,8 @@ class Background:
     def stop(self) -> None:
         """Returns when every job has come to its end, or after STOP_SECONDS."""
         self._stop.set()
+        for job in self._jobs:
+            job.on_stop()
         for thread in self._threads:
             thread.join(STOP_SECONDS)
 

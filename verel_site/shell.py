@@ -5,10 +5,12 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from branches.domain.terms import Status
 from branches.models import Approval, Merge
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
@@ -148,7 +150,9 @@ class Shell:
     @cached_property
     def _waiting(self) -> int:
         assert self.project is not None
-        return Approval.objects.filter(project=self.project, answered_at=None).count()
+        open_to = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+        waiting = Approval.objects.filter(open_to, project=self.project, answered_at=None)
+        return waiting.filter(branch__status=Status.PAUSED.value).count()
 
     @property
     def keys(self) -> list[dict[str, Any]]:

@@ -112,4 +112,4 @@ class Worker:
             drafts=[self._draft(terms.RUN_FINISHED, {"outcome": "the agent says it is done"})],
             lease_epoch=lease.epoch,
         )
-        complete_branch(branch_id=branch.pk, actor=self.actor)
+        complete_branch(branch_id=branch.pk, actor=self.actor, lease_epoch=lease.epoch)

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from branches.api.answers import branch_json, fork_json
 from branches.api.serializers import (
     BranchSerializer,
+    CompletionSerializer,
     ContextSerializer,
     ForkRequestSerializer,
     ForkSerializer,
@@ -97,8 +98,21 @@ class BranchResume(BranchMove):
     move = staticmethod(resume_branch)
 
 
-class BranchComplete(BranchMove):
-    move = staticmethod(complete_branch)
+class BranchComplete(Endpoint):
+    @documented(body=CompletionSerializer, answers={200: BranchSerializer})
+    def post(self, request: Request, branch: UUID) -> Response:
+        """An agent says that it has finished; with `lease_epoch` only while it holds the lease."""
+        read_branch(actor=self.actor, branch_id=branch)
+        body = Body(request.data, fields=("reason", "lease_epoch"))
+        done = complete_branch(
+            branch_id=branch,
+            actor=self.actor,
+            reason=body.text("reason", longest=MAX_REASON, default=""),
+            lease_epoch=body.whole("lease_epoch", low=0, high=MAX_WHOLE)
+            if body.has("lease_epoch")
+            else None,
+        )
+        return Response(branch_json(done))
 
 
 class BranchAbandon(BranchMove):

@@ -112,6 +112,10 @@ class ReasonSerializer(Shape):
     reason = serializers.CharField(required=False)
 
 
+class CompletionSerializer(ReasonSerializer):
+    lease_epoch = serializers.IntegerField(required=False, min_value=0)
+
+
 class SentEventSerializer(Shape):
     event_id = serializers.UUIDField(help_text="the client's; unique for ever in a project")
     branch = serializers.UUIDField(required=False)

@@ -216,7 +216,9 @@ def _tell_patched(event: StoredEvent) -> Telling:
 
 def _tell_request(event: StoredEvent) -> Telling:
     action = text_of(event.payload.get("action"))
-    text = f"{action} {main_argument(event.payload.get('args'))}"
+    argument = main_argument(event.payload.get("args"))
+    # An action may name already what it is about.
+    text = action if argument in action else f"{action} {argument}"
     return Telling("approval", "hand", "Asks to run", one_line(text), code=True)
 
 

@@ -104,7 +104,7 @@ def _read_source(event: Mapping[str, Any], at: str) -> str:
     value = event.get("source")
     if not isinstance(value, str) or not value.strip() or len(value) > MAX_SOURCE:
         raise BadEvent(f"source is a text of 1 to {MAX_SOURCE}.", pointer=f"{at}/source")
-    if value == SERVER_SOURCE:
+    if value.strip().casefold() == SERVER_SOURCE:
         raise BadEvent(f"Only Verel writes as {SERVER_SOURCE!r}.", pointer=f"{at}/source")
     return value
 

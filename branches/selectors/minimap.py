@@ -9,6 +9,7 @@ from typing import Final
 
 from django.db.models import Count, F
 
+from branches.domain import terms
 from branches.domain.telling import KINDS, OTHER, kind_of
 from branches.models import Event, Run
 from branches.selectors.run_lines import Lines
@@ -52,7 +53,11 @@ class Tick:
 
 @dataclass(frozen=True)
 class Minimap:
-    """`first` and `last` are the positions of its upper and lower end."""
+    """`first` and `last` are the positions of its upper and lower end.
+
+    `counts` are of events by kind. `overrides` are of rows: a fork and its patches stand in one
+    with their override.
+    """
 
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
@@ -60,6 +65,7 @@ class Minimap:
     last: int
     label: str
     counts: Mapping[str, int]
+    overrides: int
     top: int = _TOP
     height: int = HEIGHT
     width: int = WIDTH
@@ -74,9 +80,11 @@ def read_minimap(run: Run, lines: Lines) -> Minimap:
     counted = rows.annotate(n=Count("pk")).order_by()
     buckets: list[dict[str, int]] = [{} for _ in range(BUCKETS)]
     counts = dict.fromkeys((*KINDS, OTHER), 0)
+    overrides = sum(1 for b in lines.branches.values() if b.parent_id and not b.override.strip())
     for bucket, event_type, number in counted:
         kind = kind_of(event_type)
         counts[kind] += number
+        overrides += number if event_type == terms.OVERRIDE else 0
         place = buckets[min(max(int(bucket), 0), BUCKETS - 1)]
         place[kind] = place.get(kind, 0) + number
     fullest = max((sum(place.values()) for place in buckets), default=1) or 1
@@ -96,6 +104,7 @@ def read_minimap(run: Run, lines: Lines) -> Minimap:
             f"{counts['errors']:,} errors"
         ),
         counts=counts,
+        overrides=overrides,
     )
 
 

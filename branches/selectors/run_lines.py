@@ -84,7 +84,7 @@ def read_lines(run: Run, *, branch: UUID | None = None) -> Lines:
     if branch is not None and branch not in branches:
         raise NotFound("There is no such branch in this run.")
     positions = {key: _begin(row) for key, row in branches.items()}
-    starts = [Start(key, row.parent_id, positions[key]) for key, row in branches.items()]
+    starts = [Start(key, row.parent_id, row.number) for key, row in branches.items()]
     lanes = assign_lanes(starts)
     asked = _read_requests(run)
     spans = {

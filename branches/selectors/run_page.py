@@ -363,13 +363,14 @@ def _make_search(view: View, found: Found, selected: UUID | None) -> Search:
 
 
 def make_kinds(view: View, minimap: Minimap | None) -> tuple[KindRow, ...]:
+    counts = {**minimap.counts, "overrides": minimap.overrides} if minimap else {}
     return tuple(
         KindRow(
             key=key,
             name=name,
             icon=icon,
             shown=key in view.kinds,
-            count=minimap.counts.get(key, 0) if minimap else None,
+            count=counts.get(key, 0) if minimap else None,
         )
         for key, (name, icon) in _KIND_NAMES.items()
     )

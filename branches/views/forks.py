@@ -123,7 +123,7 @@ def _read_draft(form: Mapping[str, str]) -> ForkDraft:
         override=form.get("override", "").replace("\r\n", "\n"),
         reason=form.get("reason", "").strip(),
         name=form.get("name", "").strip(),
-        token=form.get("token", "")[:TOKEN_CHARACTERS] or uuid4().hex,
+        token=form.get("token", "").replace("\0", "")[:TOKEN_CHARACTERS] or uuid4().hex,
         json=form.get("view") == "json",
     )
 

@@ -6,6 +6,7 @@ const NEAR_PX = 48;
 const EDGE_MARGIN = "600px 0px";
 const FOLLOW_MS = 200;
 const SIDE_MS = 600;
+const QUIET_MS = 300_000;
 const REACH_BACK = 10;
 
 const root = document.querySelector("[data-run]");
@@ -149,8 +150,22 @@ function count(number) {
   pill.querySelector("[data-pill-count]").textContent = String(number);
 }
 
+const wordsOf = (rail) => new Map([...rail.querySelectorAll("[data-branch]")].map((row) => [row.dataset.branch, row.querySelector(".verdict")?.textContent.trim() ?? ""]));
+
+// A verdict that came: the head's row tells it, and the detail tells the report.
+async function tellVerdicts(before, after) {
+  const judged = [...after].filter(([branch, word]) => before.has(branch) && before.get(branch) !== word);
+  for (const [branch] of judged) {
+    if (edges.later.hidden && !fresh && !writing()) await follow(branch);
+    await refreshDetail(branch);
+  }
+}
+
 async function refreshSide() {
   const side = await get(address("branches/"));
+  const rail = side.getElementById("run-rail");
+  const before = wordsOf(document.getElementById("run-rail"));
+  const after = wordsOf(rail);
   for (const id of ["run-head", "run-rail"]) {
     const there = document.getElementById(id);
     const next = side.getElementById(id);
@@ -160,11 +175,17 @@ async function refreshSide() {
       window.htmx?.process(next);
     }
   }
+  await tellVerdicts(before, after);
 }
 
-function sideSoon() {
+// Graders report some time after the last event, and a report is not announced: the rail is read
+// again, ever more rarely, until the run has been quiet for a while.
+function sideSoon(wait = SIDE_MS) {
   clearTimeout(sideTimer);
-  sideTimer = setTimeout(() => refreshSide().catch(() => {}), SIDE_MS);
+  sideTimer = setTimeout(() => {
+    refreshSide().catch(() => {});
+    if (wait < QUIET_MS) sideSoon(wait * 2);
+  }, wait);
 }
 
 // Where the rows begin that an event of this branch redraws: a little before its last row, so that
@@ -237,6 +258,18 @@ async function refreshStasis(branch) {
   detail.replaceWith(next);
   window.htmx?.process(next);
   lendKeys();
+}
+
+// Somebody who is at work in the detail is not disturbed, and an open question is left as it is.
+async function refreshDetail(branch) {
+  const detail = document.getElementById("event-detail");
+  if (detail?.dataset.branch !== branch || detail.querySelector("[data-stasis]") || detail.contains(document.activeElement)) return;
+  const next = (await get(`/events/${detail.dataset.event}/${root.dataset.suffix}`)).getElementById("event-detail");
+  if (!detail.isConnected || !next) return;
+  const top = detail.scrollTop;
+  detail.replaceWith(next);
+  next.scrollTop = top;
+  window.htmx?.process(next);
 }
 
 // ---- Minimap

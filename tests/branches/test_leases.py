@@ -80,3 +80,15 @@ def test_people_do_not_claim(fork: Branch) -> None:
         claim_branch(
             project_id=fork.project_id, actor=make_person(fork.project), worker="w", seconds=1
         )
+
+
+def test_a_worker_whose_lease_is_over_does_not_complete_what_another_holds(fork: Branch) -> None:
+    first = claim(fork, "one")
+    expire(fork)
+    second = claim(fork, "two")
+    assert first is not None
+    assert second is not None
+    with pytest.raises(StaleLease):
+        complete_branch(branch_id=fork.pk, actor=SYSTEM, lease_epoch=first.epoch)
+    done = complete_branch(branch_id=fork.pk, actor=SYSTEM, lease_epoch=second.epoch)
+    assert done.status == "completed"

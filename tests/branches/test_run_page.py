@@ -519,3 +519,20 @@ def test_reports_that_are_handed_in_stand_in_the_detail_of_their_event() -> None
     assert other is not None
     assert [line.summary for line in shown.reports] == ["2 failing of 216"]
     assert other.reports == ()
+
+
+def test_a_fork_made_earlier_in_the_run_moves_no_lane() -> None:
+    story = tell_story(forks=2)
+    before = read_lines(story.run).lanes
+    make.make_fork(story.trunk, 2)
+    after = read_lines(story.run).lanes
+    assert {key: after[key] for key in before} == before
+
+
+def test_the_tick_box_of_overrides_counts_rows_and_not_what_is_behind_them() -> None:
+    story = tell_story(forks=2)
+    make.make_fork(story.trunk, 7, override="", note="another try")
+    page = run_page.read_run_page(actor=SYSTEM, view=View(run=story.run.pk))
+    shown = [row for row in page.rows if row.number]
+    rows = [row for row in shown if row.telling.icon in {"pencil-line", "git-fork"}]
+    assert [kind.count for kind in page.kinds if kind.key == "overrides"] == [len(rows)] == [3]

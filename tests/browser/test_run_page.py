@@ -14,6 +14,7 @@ from branches.models import Approval, Branch
 from tests import make
 from tests.branches.story import Story, tell_story
 from tests.browser.conftest import OpenAs
+from tests.verdicts.make import push
 
 COOKIE = "sessionid"
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -304,3 +305,14 @@ def test_axe_finds_nothing(page: Page, story: Story, address: str, place: str, s
         page.goto(f"{address}/p/{story.project.slug}/runs/")
     found = Axe().run(page, options={"runOnly": {"type": "tag", "values": AXE_TAGS}})
     assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_verdict_that_comes_late_is_told_in_the_rail_on_the_row_and_in_the_detail(
+    page: Page, story: Story
+) -> None:
+    page.goto(f"{page.url}?event={story.event(7).event_id}")
+    expect(page.locator("[data-live-state]")).to_have_text("Live")
+    push(story.trunk, summary="214 passed")
+    expect(page.locator("#run-rail .verdict")).to_have_text("Pass", timeout=15_000)
+    expect(page.locator(f"#{row(story, 7)} .verdict")).to_have_text("Pass")
+    expect(page.locator("#event-detail")).to_contain_text("214 passed")

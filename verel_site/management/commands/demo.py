@@ -52,7 +52,7 @@ def demo_jobs(project: Project) -> list[Job]:
         pause_seconds=STEP_SECONDS,
     )
     return [
-        Job("demo agent", worker.run_once, pause_seconds=0.3),
+        Job("demo agent", worker.run_once, pause_seconds=0.3, on_stop=worker.stop.set),
         Job("demo grader", lambda: grade_waiting(project), pause_seconds=0.5),
     ]
 
