@@ -376,13 +376,14 @@ def offer_pairs(
     branches: Sequence[Branch], *, about: UUID | None = None, limit: int = 6
 ) -> list[Offer]:
     """The likeliest pairs first: finished siblings of one fork point, then a fork and the parent's
-    own continuation; what has ended comes last. `about` keeps the pairs of one branch. Reads
-    nothing."""
+    own continuation; what has ended comes last. `about` keeps the pairs of one branch, and there
+    what the fork was made against comes first. Reads nothing."""
     found = [*_sibling_pairs(branches), *_parent_pairs(branches)]
     if about is not None:
+        found = [*_parent_pairs(branches), *_sibling_pairs(branches)]
         found = [pair for pair in found if about in (pair[0].pk, pair[1].pk)]
     found = [pair for pair in found if bytes(pair[0].head_digest) != bytes(pair[1].head_digest)]
-    # The sort is stable: siblings stay before parents where the states are alike.
+    # The sort is stable: the order above stays where the states are alike.
     found.sort(key=lambda pair: sum(_distance(branch) for branch in pair[:2]))
     return [
         Offer(left, right, step, f"{what} at {step:,}, {_states(left, right)}")

@@ -176,6 +176,7 @@ def test_keys_under_an_open_drawer_are_out_of_reach(page: Page, story: Story) ->
 def test_a_refused_fork_is_told_in_the_drawer(page: Page, story: Story) -> None:
     page.goto(f"{page.url}?event={story.event(7).event_id}")
     page.keyboard.press("f")
+    expect(page.locator("#override")).to_be_focused()
     page.get_by_label("Branch name").fill("Kept")
     page.get_by_role("button", name="Fork and continue").click()
     expect(page.get_by_role("alert").filter(has_text="needs a reason")).to_be_visible()
@@ -313,6 +314,7 @@ def test_a_verdict_that_comes_late_is_told_in_the_rail_on_the_row_and_in_the_det
     page.goto(f"{page.url}?event={story.event(7).event_id}")
     expect(page.locator("[data-live-state]")).to_have_text("Live")
     push(story.trunk, summary="214 passed")
-    expect(page.locator("#run-rail .verdict")).to_have_text("Pass", timeout=15_000)
+    told = page.locator(f"#run-rail [data-branch='{story.trunk.pk}'] .verdict")
+    expect(told).to_have_text("Pass", timeout=15_000)
     expect(page.locator(f"#{row(story, 7)} .verdict")).to_have_text("Pass")
     expect(page.locator("#event-detail")).to_contain_text("214 passed")
