@@ -70,7 +70,7 @@ KEYS = [
     },
     {
         "name": "Approval",
-        "keys": [("a", "Accept"), ("e", "Edit"), ("r", "Respond"), ("d", "Ignore")],
+        "keys": [("a", "Accept"), ("e", "Edit"), ("r", "Reply"), ("d", "Deny")],
     },
 ]
 

@@ -410,7 +410,7 @@ def _rail_row(
 
 def _rail_note(branch: Branch, lines: Lines) -> str:
     if branch.parent_id is None:
-        return f"trunk, {branch.head_seq:,} events"
+        return f"trunk, {branch.head_seq:,} event{'' if branch.head_seq == 1 else 's'}"
     parent = lines.branches[branch.parent_id]
     who = branch.forked_by or "Imported"
     return f"{who}, forked at {parent.base + (branch.fork_seq or 0):,}"

@@ -44,6 +44,13 @@ function choose(list, row) {
   load(list, row);
 }
 
+// On a narrow screen the detail stands under the list, out of sight: a row that was tapped leads there.
+function showDetail(list) {
+  const place = document.querySelector(list.dataset.detailTarget);
+  if (!place || place.getBoundingClientRect().top < innerHeight) return;
+  document.addEventListener("htmx:afterSettle", () => document.querySelector(list.dataset.detailTarget)?.scrollIntoView({ block: "start" }), { once: true });
+}
+
 function seek(list, step, wanted) {
   const rows = rowsOf(list);
   const at = rows.findIndex(chosen);
@@ -95,7 +102,9 @@ document.addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   if (link && !(list.dataset.detailTarget && row.dataset.detail)) return;
   if (link && event.isTrusted) event.preventDefault();
-  if (event.isTrusted) choose(list, row);
+  if (!event.isTrusted) return;
+  if (list.dataset.detailTarget) showDetail(list);
+  choose(list, row);
 });
 
 // Other scripts choose a row by telling it so.

@@ -375,6 +375,19 @@ function lendKeys() {
   else link?.setAttribute("data-key", "e");
 }
 
+// The detail that is swapped took the focus with it: the new one gets it, not the page's beginning.
+let detailHadFocus = false;
+
+function noteFocus(event) {
+  if (event.detail.target?.id === "event-detail") detailHadFocus = event.detail.target.contains(document.activeElement);
+}
+
+function giveFocusBack(event) {
+  if (!detailHadFocus || event.detail.target?.id !== "event-detail") return;
+  detailHadFocus = false;
+  document.getElementById("event-detail")?.focus({ preventScroll: true });
+}
+
 // A form that differs from what the server sent holds the live rows back.
 function holdDrafts(event) {
   const form = event.target.form ?? event.target.closest?.("form");
@@ -383,6 +396,10 @@ function holdDrafts(event) {
   form.toggleAttribute("data-live-hold", changed);
 }
 
+// Whoever opens an answer wants to write it.
+document.addEventListener("toggle", (event) => {
+  if (event.target.matches(".stasis-edit[open]")) event.target.querySelector("textarea")?.focus();
+}, { capture: true });
 document.addEventListener("input", holdDrafts);
 document.addEventListener("reset", holdDrafts);
 
@@ -416,6 +433,8 @@ if (root && list) {
   });
   root.addEventListener("verel:announce", (event) => hear(event.detail));
   document.addEventListener("htmx:afterSettle", lendKeys);
+  document.addEventListener("htmx:beforeSwap", noteFocus);
+  document.addEventListener("htmx:afterSwap", giveFocusBack);
   document.addEventListener("scroll", () => {
     drawWindow();
     if (fresh && edges.later.hidden && atBottom() && !writing()) {

@@ -262,6 +262,37 @@ def test_e_edits_an_approval_before_it_is_accepted(page: Page, story: Story, add
     assert (approval.answer, approval.answer_args) == ("edit", {"remote": "fork"})
 
 
+def test_an_edit_in_progress_takes_the_plain_accept_away_and_is_sent_from_the_field(
+    page: Page, story: Story, address: str
+) -> None:
+    approval = ask(story)
+    page.goto(f"{address}/events/{story.event(approval.request_seq).event_id}/")
+    page.keyboard.press("e")
+    field = page.get_by_label("Arguments")
+    expect(field).to_be_focused()
+    field.fill('{"remote": "fork"}')
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    expect(page.get_by_role("button", name="Accept", exact=True)).to_have_count(0)
+    approval.refresh_from_db()
+    assert approval.answer == ""
+    field.focus()
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-stasis]")).to_have_count(0)
+    expect(page.locator("#event-detail")).to_be_focused()
+    approval.refresh_from_db()
+    assert (approval.answer, approval.answer_args) == ("edit", {"remote": "fork"})
+
+
+def test_on_a_narrow_screen_a_tapped_row_leads_to_its_detail(page: Page, story: Story) -> None:
+    make.append(story.trunk, *[make.make_message("assistant", f"m{n}") for n in range(60)])
+    page.set_viewport_size({"width": 390, "height": 700})
+    page.goto(f"{page.url}?event={story.event(7).event_id}")
+    page.locator(f"#{row(story, 6)}").click()
+    expect(page.locator("#event-detail h2")).to_have_text("Tool result")
+    expect(page.locator("#event-detail")).to_be_in_viewport()
+
+
 def test_a_run_is_read_and_forked_without_scripts(
     browser: Browser, address: str, story: Story, reviewer: User
 ) -> None:

@@ -33,4 +33,4 @@ class Command(BaseCommand):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         for name, rows in snapshot.manifest["rows"].items():
-            self.stdout.write(f"{name}: {rows} rows")
+            self.stdout.write(f"{name}: {rows} row{'' if rows == 1 else 's'}")
