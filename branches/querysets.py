@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Count, Sum
 
-from verel_site.access.actors import Actor
+from verel_site.access.querysets import Visible
 
 if TYPE_CHECKING:
     from branches.models import Branch, Event, Run  # noqa: F401 -- a base class names it
@@ -25,12 +25,7 @@ WITH RECURSIVE lineage(id, parent_id, fork_seq, base, upto, height) AS (
 """
 
 
-class _Visible[M: models.Model](models.QuerySet[M]):
-    def visible_to(self, actor: Actor) -> Self:
-        return self if actor.kind == "system" else self.filter(project_id__in=actor.projects)
-
-
-class RunQuerySet(_Visible["Run"]):
+class RunQuerySet(Visible["Run"]):
     def with_counts(self) -> Self:
         return self.annotate(
             branch_count=Count("branches"),
@@ -39,11 +34,11 @@ class RunQuerySet(_Visible["Run"]):
         )
 
 
-class BranchQuerySet(_Visible["Branch"]):
+class BranchQuerySet(Visible["Branch"]):
     pass
 
 
-class EventQuerySet(_Visible["Event"]):
+class EventQuerySet(Visible["Event"]):
     def of_lineage(
         self, branch: "Branch", *, upto: int, after_step: int = 0
     ) -> "models.query.RawQuerySet[Event]":

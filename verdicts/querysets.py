@@ -2,34 +2,27 @@
 
 from typing import TYPE_CHECKING, Self
 
-from django.db import models
-
-from verel_site.access.actors import Actor
+from verel_site.access.querysets import Visible
 
 if TYPE_CHECKING:
     # Named in type arguments as text, where ruff does not look.
     from verdicts.models import Comparison, Label, Report, Suite  # noqa: F401
 
 
-class _Visible[M: models.Model](models.QuerySet[M]):
-    def visible_to(self, actor: Actor) -> Self:
-        return self if actor.kind == "system" else self.filter(project_id__in=actor.projects)
-
-
-class ReportQuerySet(_Visible["Report"]):
+class ReportQuerySet(Visible["Report"]):
     pass
 
 
-class SuiteQuerySet(_Visible["Suite"]):
+class SuiteQuerySet(Visible["Suite"]):
     def frozen(self) -> Self:
         """Suites that a receipt may name: frozen, and not retired since."""
         return self.filter(frozen_at__isnull=False, retired_at=None)
 
 
-class ComparisonQuerySet(_Visible["Comparison"]):
+class ComparisonQuerySet(Visible["Comparison"]):
     pass
 
 
-class LabelQuerySet(_Visible["Label"]):
+class LabelQuerySet(Visible["Label"]):
     def standing(self) -> Self:
         return self.filter(withdrawn_at=None)

@@ -19,7 +19,7 @@ from branches.selectors.fork_page import ForkDraft, ForkPage, read_fork_page
 from branches.views.runs import ReadVerdicts, no_verdicts
 from verel_site.access.actors import Actor
 from verel_site.access.models import RememberedAnswer
-from verel_site.access.projects import request_actor
+from verel_site.access.projects import request_actor, show_project
 from verel_site.kit.htmx import asked_partial, render_page
 from verel_site.kit.refusals import Forbidden, NotFound, Refusal
 
@@ -129,7 +129,7 @@ def _read_draft(form: Mapping[str, str]) -> ForkDraft:
 
 
 def _render(request: HttpRequest, page: ForkPage, status: int = 200) -> HttpResponse:
-    request.verel_project = page.project  # type: ignore[attr-defined]
+    show_project(request, page.project)
     template = "branches/fork.html"
     if asked_partial(request, FORK_PARTIALS):
         template = "branches/_fork_drawer.html"

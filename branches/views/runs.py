@@ -19,7 +19,7 @@ from branches.selectors.run_rows import CHUNK, MAX_CHUNK
 from branches.selectors.run_search import find_error
 from branches.selectors.run_view import read_view
 from branches.steering import abandon_branch, complete_branch, pause_branch, resume_branch
-from verel_site.access.projects import request_actor
+from verel_site.access.projects import request_actor, show_project
 from verel_site.kit.cursors import read_int
 from verel_site.kit.htmx import render_page
 from verel_site.kit.refusals import NotFound
@@ -62,7 +62,7 @@ def run(
         read_reports=read_reports,
         error_sought=request.GET.get("sought") == "error",
     )
-    request.verel_project = page.project  # type: ignore[attr-defined]
+    show_project(request, page.project)
     return render_page(request, "branches/run.html", page)
 
 

@@ -34,7 +34,7 @@ from verdicts.pages import (
 )
 from verdicts.selectors import own_label, read_comparison
 from verel_site.access.actors import Actor
-from verel_site.access.projects import request_actor
+from verel_site.access.projects import request_actor, show_project
 from verel_site.access.rights import Right
 from verel_site.kit.htmx import render_page
 from verel_site.kit.refusals import BadInput
@@ -93,7 +93,7 @@ def _choose(
     lines = read_lines(run)
     named = request.GET.get("left", "") or request.GET.get("right", "")
     newest = sorted(lines.branches.values(), key=lambda branch: -branch.number)
-    request.verel_project = run.project  # type: ignore[attr-defined]
+    show_project(request, run.project)
     page = ChoosePage(
         run=run,
         offers=offer_pairs(
@@ -124,7 +124,7 @@ def show_comparison(request: HttpRequest, comparison: UUID) -> HttpResponse:
 
 
 def render_compare(request: HttpRequest, page: ComparePage, *, status: int = 200) -> HttpResponse:
-    request.verel_project = page.comparison.project  # type: ignore[attr-defined]
+    show_project(request, page.comparison.project)
     return render_page(request, "verdicts/compare.html", page, status=status)
 
 

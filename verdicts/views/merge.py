@@ -29,7 +29,7 @@ from verdicts.panels import (
 from verdicts.selectors import read_comparison
 from verdicts.views.compare import render_compare
 from verel_site.access.actors import Actor
-from verel_site.access.projects import request_actor
+from verel_site.access.projects import request_actor, show_project
 from verel_site.access.rights import Right
 from verel_site.kit.htmx import render_page
 from verel_site.kit.refusals import Forbidden, NotFound, Refusal, Unprocessable
@@ -158,7 +158,7 @@ def _show(
     status: int = 200,
 ) -> HttpResponse:
     page = read_merge_page(actor=actor, merge_id=merge_id, notice=notice)
-    request.verel_project = page.merge.project  # type: ignore[attr-defined]
+    show_project(request, page.merge.project)
     return render_page(request, "verdicts/merge.html", page, status=status)
 
 

@@ -76,6 +76,11 @@ def _as_id(text: str) -> UUID | None:
         return None
 
 
+def show_project(request: HttpRequest, project: Project) -> None:
+    """Names the project of a page whose address does not, for the bar around it."""
+    request.verel_project = project  # type: ignore[attr-defined]
+
+
 def get_project(*, actor: Actor, slug: str) -> Project:
     """By slug or id, if the actor may read it."""
     # No slug has NUL in it, and PostgreSQL does not take one in a query.
