@@ -209,14 +209,14 @@ def report_facts(report: Report) -> ReportFacts:
         grader=Grader(report.grader),
         verdict=Verdict(report.verdict),
         errored=report.errored,
-        issues=tuple(_issue_facts(issue) for issue in report.issues.all()),
+        issues=tuple(issue_facts(issue) for issue in report.issues.all()),
         receipt=_receipt_facts(report),
         order=report.order,
         summary=report.summary,
     )
 
 
-def _issue_facts(issue: Issue) -> IssueFacts:
+def issue_facts(issue: Issue) -> IssueFacts:
     return IssueFacts(
         kind=IssueKind(issue.kind),
         severity=Severity(issue.severity),

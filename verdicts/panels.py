@@ -81,7 +81,8 @@ def gate_panel(gate: GateView) -> GatePanel:
         GateLine(
             verdict=line.verdict,
             name=GRADER_WORDS[line.grader],
-            why=line.why,
+            # The name stands before it already.
+            why=line.why.removeprefix(f"{line.grader}: "),
             proof=line.proof or ("required" if line.required else ""),
             advisory=line.advisory,
         )

@@ -50,6 +50,7 @@ KEYS = [
             ("]", "Next fork"),
             ("f", "Fork here"),
             ("c", "Compare siblings"),
+            ("v", "Verdicts of the run"),
             ("y", "Copy link to event"),
         ],
     },

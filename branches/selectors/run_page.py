@@ -106,6 +106,7 @@ class RunHead:
     events: int
     tokens: int
     compare_url: str
+    verdicts_url: str
     moves: tuple[Move, ...]
 
 
@@ -430,7 +431,8 @@ def make_head(run: Run, lines: Lines, view: View, reader: Reader) -> RunHead:
         branches=len(branches),
         events=lines.events,
         tokens=sum(b.tokens for b in branches),
-        compare_url=_compare_url(run) if len(branches) > 1 else "",
+        compare_url=_url_above("compare-open", run) if len(branches) > 1 else "",
+        verdicts_url=_url_above("run-verdicts", run),
         moves=_moves(lines, view) if reader.may_steer else (),
     )
 
@@ -443,11 +445,11 @@ def run_state(statuses: set[str], *, waits: bool) -> str:
     return next((status.value for status in order if status in statuses), "")
 
 
-def _compare_url(run: Run) -> str:
+def _url_above(name: str, run: Run) -> str:
+    """A page of the verdicts, which this app does not know; empty where they are absent."""
     try:
-        return reverse("compare-open", args=[run.pk])
+        return reverse(name, args=[run.pk])
     except NoReverseMatch:
-        # Comparing belongs to the verdicts, which this app does not know; it may be absent.
         return ""
 
 

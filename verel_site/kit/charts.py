@@ -308,3 +308,102 @@ def draw_minimap(
         f'<svg class="minimap-art" viewBox="0 0 {across} {down}" preserveAspectRatio="none" '
         f'aria-hidden="true">{"".join(parts)}</svg>'
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FailingRow:
+    """One failure over the iterations: the numbers, from 1, of those in which it stood."""
+
+    mark: str
+    label: str
+    at: frozenset[int]
+
+
+_FAILING_LEFT: Final = 190
+_FAILING_RIGHT: Final = 96
+_FAILING_TOP: Final = 20
+_FAILING_CURVE: Final = 64
+_FAILING_ROW: Final = 18
+_FAILING_LABEL: Final = 22
+
+
+def draw_failing(
+    rows: Sequence[FailingRow],
+    *,
+    ticks: Sequence[str],
+    counts: Sequence[int],
+    progressed: Sequence[bool],
+    across: int = 960,
+) -> SafeString:
+    """The size of the failing set over iterations, and under it which failures they are.
+
+    `ticks` names the iterations, oldest first, and `counts` has the size of the whole set in each:
+    it may be more than the rows that are shown. `progressed` fills an iteration's dot; a row's
+    first cell after an absence is outlined.
+    """
+    pitch = (across - _FAILING_LEFT - _FAILING_RIGHT) / max(len(ticks), 1)
+    foot = _FAILING_TOP + _FAILING_CURVE + 22 + len(rows) * _FAILING_ROW
+    parts = _draw_failing_curve(counts, progressed, pitch, across)
+    for index, row in enumerate(rows):
+        y = _FAILING_TOP + _FAILING_CURVE + 22 + index * _FAILING_ROW
+        parts += _draw_failing_row(row, y, len(ticks), pitch, across)
+    for index, tick in enumerate(ticks, start=1):
+        css = "label" if index == len(ticks) else ""
+        parts.append(draw_text(_middle(index, pitch), foot + 18, tick, css, "middle"))
+    parts.append(draw_text(_FAILING_LEFT - 8, foot + 18, "iteration", anchor="end"))
+    told = ", ".join(map(str, counts))
+    return draw_svg(across, foot + 24, parts, f"Failing set over {len(ticks)} iterations: {told}.")
+
+
+def _middle(index: int, pitch: float) -> float:
+    return _FAILING_LEFT + (index - 0.5) * pitch
+
+
+def _draw_failing_curve(
+    counts: Sequence[int], progressed: Sequence[bool], pitch: float, across: int
+) -> list[str]:
+    top = round_up(max(counts, default=1) or 1)
+    parts = []
+    for value in sorted({0, top // 2, top}):
+        y = _FAILING_TOP + (1 - value / top) * _FAILING_CURVE
+        parts += [
+            draw_line(_FAILING_LEFT, y, across - _FAILING_RIGHT, y, "grid"),
+            draw_text(_FAILING_LEFT - 8, y + 4, value, anchor="end"),
+        ]
+    points = [
+        (_middle(index, pitch), _FAILING_TOP + (1 - count / top) * _FAILING_CURVE)
+        for index, count in enumerate(counts, start=1)
+    ]
+    if points:
+        parts.append(draw_polyline(points, "curve"))
+    for (x, y), count, forward in zip(points, counts, progressed, strict=True):
+        parts += [
+            draw_dot(x, y, "pass" if forward else "open", 4.5),
+            draw_text(x, y - 9, count, "label", "middle"),
+        ]
+    return parts
+
+
+def _draw_failing_row(
+    row: FailingRow, y: float, iterations: int, pitch: float, across: int
+) -> list[str]:
+    cut = row.label if len(row.label) <= _FAILING_LABEL else f"{row.label[: _FAILING_LABEL - 1]}…"
+    right = across - _FAILING_RIGHT
+    parts = [
+        draw_text(8, y + 13, row.mark, "mono"),
+        draw_text(44, y + 13, cut, "label-2"),
+        draw_line(_FAILING_LEFT, y + _FAILING_ROW - 0.5, right, y + _FAILING_ROW - 0.5, "grid"),
+    ]
+    for index in sorted(row.at):
+        new = index > 1 and index - 1 not in row.at
+        x = _middle(index, pitch) - pitch / 2 + 3
+        css = "cell new" if new else "cell"
+        parts.append(
+            f'<rect class="{css}" x="{x:.1f}" y="{y + 4:.1f}" width="{pitch - 6:.1f}" '
+            f'height="{_FAILING_ROW - 8}" rx="2"/>'
+        )
+    last = max(row.at)
+    still = last == iterations
+    word = "open" if still else f"gone at {last + 1}"
+    parts.append(draw_text(right + 8, y + 13, word, "label fail" if still else ""))
+    return parts

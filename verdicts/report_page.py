@@ -1,0 +1,571 @@
+"""The page of a run's verdicts: who graded a branch, what each found, and what the gate makes of it.
+
+An iteration is one graded head of the branch, in the order in which they were first graded; a
+rerun on a head belongs to that head's iteration.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.db.models import Max
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from branches.models import Branch, Event, Run
+from branches.selectors.events import read_run
+from branches.selectors.run_lines import Lines, read_lines
+from branches.selectors.run_page import RunHead, make_head, read_reader
+from branches.selectors.run_view import View
+from verdicts.admission import GateView, issue_facts, read_gate
+from verdicts.domain.facts import ReceiptStanding
+from verdicts.domain.gate import effective_severity
+from verdicts.domain.terms import ADVISORY, GATING_SEVERITY, Grader, Severity
+from verdicts.inputs import read_changed_files
+from verdicts.models import Issue, Report, Suite
+from verdicts.panels import GRADER_WORDS, GatePanel, gate_panel, short_digest
+from verel_site.access.actors import Actor
+from verel_site.access.models import Project
+from verel_site.access.rights import Right
+from verel_site.kit.charts import FailingRow, draw_failing
+from verel_site.kit.refusals import NotFound
+
+# Enough to see a trend; the table of issues says how many iterations there were in all.
+MAX_ITERATIONS: Final = 12
+MAX_ROWS: Final = 14
+MAX_ISSUES: Final = 100
+# A head with more findings than this is told by its newest ones; the gate reads them all.
+MAX_READ: Final = 5_000
+
+GRADER_ICONS: Final = {
+    Grader.VISION: "eye",
+    Grader.DOM: "layers",
+    Grader.OCR: "eye",
+    Grader.CV: "eye",
+    Grader.TEST: "flask-conical",
+    Grader.TYPECHECK: "braces",
+    Grader.LINT: "ruler",
+    Grader.LLM_JUDGE: "scale",
+    Grader.PERF: "activity",
+    Grader.SECURITY: "shield-check",
+    Grader.CONTRACT: "file-text",
+    Grader.COST: "coins",
+    Grader.OTHER: "hash",
+    Grader.HUMAN: "user",
+}
+SEVERITY_GLYPHS: Final = {
+    Severity.INFO: "pass",
+    Severity.WARNING: "warn",
+    Severity.ERROR: "fail",
+    Severity.CRITICAL: "fail",
+}
+STANDING_WORDS: Final = {
+    ReceiptStanding.VALID: "Valid",
+    ReceiptStanding.FORGED: "Forged",
+    ReceiptStanding.UNKNOWN_RUNNER: "Unknown runner",
+    ReceiptStanding.REVOKED_RUNNER: "Revoked runner",
+    ReceiptStanding.EXPIRED: "Runner not valid then",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BranchTab:
+    label: str
+    lane: int
+    number: int
+    href: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One line of the table. `stale`: it is about an older head than the branch has now."""
+
+    id: UUID
+    icon: str
+    grader: str
+    tool: str
+    verdict: str
+    word: str
+    advisory: bool
+    power: str
+    findings: str
+    head: str
+    stale: bool
+    receipt: str
+    receipt_verdict: str
+    elapsed_ms: int | None
+    at: datetime
+    href: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IssueRow:
+    """One fingerprint over the branch's iterations; `verdict` after clamping, as the gate sees it."""
+
+    fingerprint: str
+    grader: str
+    kind: str
+    verdict: str
+    advisory: bool
+    message: str
+    locator: str
+    seen: int
+    first: str
+    last: str
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """The failing set over time, drawn; `title` is the finding."""
+
+    title: str
+    drawing: SafeString
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One line of a receipt: a check with its glyph, or a plain fact where `verdict` is empty."""
+
+    name: str
+    verdict: str
+    word: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPanel:
+    """One report in full. `proofs` is empty where it came without a receipt."""
+
+    id: UUID
+    order: int
+    grader: str
+    by: str
+    summary: str
+    word: str
+    verdict: str
+    advisory: bool
+    proofs: tuple[Proof, ...]
+    fault: str
+    cost: str
+    capabilities: tuple[str, ...]
+    raw_sha256: str
+    issues: int
+
+
+@dataclass(frozen=True)
+class VerdictPage:
+    run: UUID
+    project: Project
+    head: RunHead
+    view: View
+    branch: Branch
+    lane: int
+    tabs: tuple[BranchTab, ...]
+    reports: tuple[ReportRow, ...]
+    earlier: int
+    earlier_href: str
+    failing: Failing | None
+    issues: tuple[IssueRow, ...]
+    more_issues: int
+    gate: GatePanel
+    may_bypass: bool
+    honest_href: str
+    panel: ReportPanel | None
+
+    screen: str = "verdicts"
+    nav: str = "runs"
+    tab: str = "verdicts"
+
+    @property
+    def title(self) -> str:
+        return f"Verdicts on {self.branch.label}"
+
+    @property
+    def digest(self) -> str:
+        return short_digest(bytes(self.branch.head_digest))
+
+
+def read_verdict_page(
+    *,
+    actor: Actor,
+    run_id: UUID,
+    branch_id: UUID | None = None,
+    report_id: UUID | None = None,
+    whole: bool = False,
+) -> VerdictPage:
+    """Raises NotFound. `whole` lists every report of the branch, else each grader's newest.
+
+    Without `branch_id` it is about the branch that was graded last, or the trunk.
+    """
+    run = read_run(actor=actor, run_id=run_id)
+    lines = read_lines(run)
+    branch = _pick_branch(run, lines, branch_id)
+    told = list(_read_reports(branch))
+    gate = read_gate(branch)
+    shown = told if whole else _newest(told)
+    chosen = _pick_report(told, report_id)
+    history = _History.read(branch, told)
+    view = View(run.pk, branch=branch.pk)
+    return VerdictPage(
+        run=run.pk,
+        project=run.project,
+        head=make_head(run, lines, view, read_reader(actor, run)),
+        view=view,
+        branch=branch,
+        lane=lines.lanes[branch.pk],
+        tabs=_tabs(run, lines, branch),
+        reports=tuple(_report_row(report, gate, chosen, whole) for report in shown),
+        earlier=len(told) - len(shown),
+        earlier_href="" if whole else _href(run.pk, branch=branch.pk, all=1),
+        failing=history.draw(),
+        issues=history.rows()[:MAX_ISSUES],
+        more_issues=max(0, len(history.prints) - MAX_ISSUES),
+        gate=gate_panel(gate),
+        may_bypass=actor.may(run.project_id, Right.BYPASS_GATE),
+        honest_href=_honest_href(branch, history),
+        panel=_panel(chosen, branch) if chosen else None,
+    )
+
+
+def _href(run: UUID, **query: object) -> str:
+    return f"{reverse('run-verdicts', args=[run])}?{urlencode(query)}"
+
+
+def _pick_branch(run: Run, lines: Lines, branch_id: UUID | None) -> Branch:
+    if branch_id is not None and branch_id not in lines.branches:
+        raise NotFound("There is no such branch in this run.")
+    if branch_id is None:
+        graded = Report.objects.filter(branch__run=run).values("branch")
+        latest = graded.annotate(at=Max("received_at")).order_by("-at").first()
+        branch_id = latest["branch"] if latest else next(iter(lines.branches))
+    # The lines' own row has columns of the page of events; the gate wants it with its project.
+    return Branch.objects.select_related("project", "run").get(pk=branch_id)
+
+
+def _tabs(run: Run, lines: Lines, branch: Branch) -> tuple[BranchTab, ...]:
+    return tuple(
+        BranchTab(
+            label=row.label,
+            lane=lines.lanes[key],
+            number=row.number,
+            href=_href(run.pk, branch=key),
+            current=key == branch.pk,
+        )
+        for key, row in lines.branches.items()
+    )
+
+
+def _read_reports(branch: Branch) -> Sequence[Report]:
+    """The branch's newest reports, newest first."""
+    rows = Report.objects.filter(branch=branch).select_related("runner")
+    return list(rows.order_by("-order")[:MAX_READ])
+
+
+def _newest(told: Sequence[Report]) -> list[Report]:
+    """The newest report of each grader, in the order of graders."""
+    newest: dict[str, Report] = {}
+    for report in told:
+        newest.setdefault(report.grader, report)
+    order = {grader.value: place for place, grader in enumerate(Grader)}
+    return sorted(newest.values(), key=lambda report: order[report.grader])
+
+
+def _pick_report(told: Sequence[Report], report_id: UUID | None) -> Report | None:
+    if report_id is None:
+        return next(iter(told), None)
+    chosen = next((report for report in told if report.pk == report_id), None)
+    if chosen is None:
+        raise NotFound("There is no such report on this branch.")
+    return chosen
+
+
+# The table
+
+
+def _report_row(report: Report, gate: GateView, chosen: Report | None, whole: bool) -> ReportRow:
+    grader = Grader(report.grader)
+    stale = bytes(report.head_digest) != gate.head_digest
+    verdict, word = _standing(report, gate, stale)
+    query = {"branch": report.branch_id, "report": report.pk} | ({"all": 1} if whole else {})
+    return ReportRow(
+        id=report.pk,
+        icon=GRADER_ICONS[grader],
+        grader=GRADER_WORDS[grader],
+        tool=report.model,
+        verdict=verdict,
+        word=word,
+        advisory=grader in ADVISORY,
+        power="advises" if grader in ADVISORY else "blocks",
+        findings=report.summary or ("it did not run" if report.errored else "no summary"),
+        head=short_digest(bytes(report.head_digest)),
+        stale=stale,
+        receipt=_receipt_word(report),
+        receipt_verdict=_receipt_verdict(report),
+        elapsed_ms=report.elapsed_ms,
+        at=report.received_at,
+        href=_href(gate.branch.run_id, **query),
+        current=chosen is not None and report.pk == chosen.pk,
+    )
+
+
+def _standing(report: Report, gate: GateView, stale: bool) -> tuple[str, str]:
+    """The glyph and its word: the gate's for the head, never the grader's own claim."""
+    if stale:
+        return "stale", ""
+    if report.errored:
+        return "error", ""
+    line = next((line for line in gate.standings if line.grader == report.grader), None)
+    if line is None:
+        return report.verdict, ""
+    refused = line.verdict == "fail" and report.receipt and _receipt_verdict(report) == "fail"
+    return line.verdict, "Refused" if refused else ""
+
+
+def _receipt_word(report: Report) -> str:
+    if not report.receipt:
+        return ""
+    standing = _standing_now(report)
+    if standing == ReceiptStanding.VALID and report.runner is not None:
+        return report.runner.name
+    return STANDING_WORDS[standing].lower()
+
+
+def _standing_now(report: Report) -> ReceiptStanding:
+    """A receipt that held once does not hold any more when its runner was revoked since."""
+    standing = ReceiptStanding(report.receipt_standing)
+    revoked = report.runner is not None and report.runner.revoked_at is not None
+    return (
+        ReceiptStanding.REVOKED_RUNNER
+        if standing == ReceiptStanding.VALID and revoked
+        else standing
+    )
+
+
+def _receipt_verdict(report: Report) -> str:
+    if not report.receipt:
+        return ""
+    return "pass" if _standing_now(report) == ReceiptStanding.VALID else "fail"
+
+
+# Fingerprints over iterations
+
+
+@dataclass(frozen=True)
+class _Sighting:
+    issue: Issue
+    grader: Grader
+    severity: Severity
+
+
+@dataclass(frozen=True)
+class _History:
+    """Which fingerprints stood in which iteration, from 1; `failing` are those that gate."""
+
+    heads: tuple[bytes, ...]
+    seqs: tuple[int, ...]
+    prints: Mapping[str, _Sighting]
+    at: Mapping[str, frozenset[int]]
+    failing: tuple[frozenset[str], ...]
+
+    @classmethod
+    def read(cls, branch: Branch, told: Sequence[Report]) -> "_History":
+        """One query, for the issues of each grader's newest report on each of the last heads."""
+        order: dict[bytes, int] = {}
+        for report in reversed(told):
+            order.setdefault(bytes(report.head_digest), report.head_seq)
+        heads = list(order)[-MAX_ITERATIONS:]
+        counted: dict[tuple[bytes, str], Report] = {}
+        for report in told:
+            head = bytes(report.head_digest)
+            if head in heads and not report.errored:
+                counted.setdefault((head, report.grader), report)
+        place = {report.pk: heads.index(head) + 1 for (head, _), report in counted.items()}
+        issues = Issue.objects.filter(report__in=list(place)).order_by("-report__order", "position")
+        prints: dict[str, _Sighting] = {}
+        at: dict[str, set[int]] = {}
+        failing: list[set[str]] = [set() for _ in heads]
+        graders = {report.pk: Grader(report.grader) for report in counted.values()}
+        for issue in issues[:MAX_READ]:
+            sighting = _sight(issue, graders[issue.report_id])
+            prints.setdefault(issue.fingerprint, sighting)
+            at.setdefault(issue.fingerprint, set()).add(place[issue.report_id])
+            if sighting.severity.rank >= GATING_SEVERITY.rank:
+                failing[place[issue.report_id] - 1].add(issue.fingerprint)
+        return cls(
+            heads=tuple(heads),
+            seqs=tuple(order[head] for head in heads),
+            prints=prints,
+            at={key: frozenset(places) for key, places in at.items()},
+            failing=tuple(frozenset(one) for one in failing),
+        )
+
+    def draw(self) -> Failing | None:
+        """None where nobody graded."""
+        if not self.heads:
+            return None
+        ever = [key for key in self.prints if any(key in one for one in self.failing)]
+        ever.sort(key=lambda key: (-max(self.at[key]), min(self.at[key]), key))
+        rows = [
+            FailingRow(key[:4], self._label(key), self._failing_at(key)) for key in ever[:MAX_ROWS]
+        ]
+        counts = [len(one) for one in self.failing]
+        forward = [False] + [
+            after < before for before, after in zip(self.failing, self.failing[1:], strict=False)
+        ]
+        drawing = draw_failing(
+            rows,
+            ticks=[str(place + 1) for place in range(len(self.heads))],
+            counts=counts,
+            progressed=forward,
+        )
+        return Failing(_tell_failing(counts, forward), drawing, len(self.heads))
+
+    def rows(self) -> tuple[IssueRow, ...]:
+        """Open ones first, then those seen last."""
+        latest = len(self.heads)
+        keys = sorted(
+            self.prints,
+            key=lambda key: (
+                -max(self.at[key]),
+                -self.prints[key].severity.rank,
+                key,
+            ),
+        )
+        return tuple(self._row(key, latest) for key in keys)
+
+    def _failing_at(self, key: str) -> frozenset[int]:
+        return frozenset(place for place, one in enumerate(self.failing, start=1) if key in one)
+
+    def _label(self, key: str) -> str:
+        issue = self.prints[key].issue
+        return issue.locator.rsplit("/", 1)[-1] or issue.message
+
+    def _row(self, key: str, latest: int) -> IssueRow:
+        seen = self.prints[key]
+        advisory = seen.grader in ADVISORY
+        return IssueRow(
+            fingerprint=key,
+            grader=GRADER_WORDS[seen.grader],
+            kind=seen.issue.kind.replace("_", " "),
+            verdict=SEVERITY_GLYPHS[seen.severity],
+            advisory=advisory,
+            message=seen.issue.message,
+            locator=seen.issue.locator,
+            seen=len(self.at[key]),
+            first=str(min(self.at[key])),
+            last=str(max(self.at[key])),
+            open=max(self.at[key]) == latest,
+        )
+
+
+def _sight(issue: Issue, grader: Grader) -> _Sighting:
+    return _Sighting(issue, grader, effective_severity(issue_facts(issue), grader))
+
+
+def _tell_failing(counts: Sequence[int], forward: Sequence[bool]) -> str:
+    """The finding, in one sentence."""
+    if len(counts) == 1:
+        return f"{counts[0]} failing after the first grading" if counts[0] else "Nothing fails"
+    if not counts[-1]:
+        return f"The set shrank from {max(counts)} to nothing" if max(counts) else "Nothing failed"
+    if forward[-1]:
+        return f"The set shrinks: {counts[-2]} to {counts[-1]}"
+    if counts[-1] > counts[-2]:
+        return f"The set grew from {counts[-2]} to {counts[-1]}"
+    return f"No progress: {counts[-1]} still fail{'s' if counts[-1] == 1 else ''}"
+
+
+def _honest_href(branch: Branch, history: _History) -> str:
+    """Where to fork from the last graded head on which nothing failed, if that is not the present."""
+    clean = [
+        seq
+        for seq, failing, head in zip(history.seqs, history.failing, history.heads, strict=True)
+        if not failing and seq > 0 and head != bytes(branch.head_digest)
+    ]
+    if not clean or (history.failing and not history.failing[-1]):
+        return ""
+    row = Event.objects.filter(branch=branch, seq=clean[-1]).only("event_id").first()
+    return reverse("fork", args=[row.event_id]) if row else ""
+
+
+# One report
+
+
+def _panel(report: Report, branch: Branch) -> ReportPanel:
+    grader = Grader(report.grader)
+    return ReportPanel(
+        id=report.pk,
+        order=report.order,
+        grader=GRADER_WORDS[grader],
+        by=report.by_name,
+        summary=report.summary,
+        word=STANDING_WORDS[_standing_now(report)] if report.receipt else "",
+        verdict=_receipt_verdict(report),
+        advisory=grader in ADVISORY,
+        proofs=_proofs(report, branch) if report.receipt else (),
+        fault=report.receipt_fault,
+        cost="" if report.cost_usd is None else f"${report.cost_usd.normalize():f}",
+        capabilities=tuple(map(str, report.capabilities)),
+        raw_sha256=report.raw_sha256,
+        issues=report.issues.count(),
+    )
+
+
+def _proofs(report: Report, branch: Branch) -> tuple[Proof, ...]:
+    """What the receipt claims, each beside what the server knows."""
+    claims = report.receipt_claims
+    key = report.runner.key_id[:8] if report.runner else ""
+    standing = _standing_now(report)
+    signature = Proof(
+        "Signature",
+        _receipt_verdict(report),
+        STANDING_WORDS[standing],
+        f"ed25519, key {key}" if key else "",
+    )
+    if not claims.get("result_digest"):
+        return (signature,)
+    inputs_same = claims["inputs_digest"] == bytes(report.head_digest).hex()
+    result_same = claims["result_digest"] == report.result_digest
+    return (
+        signature,
+        _suite_proof(report, claims["suite_digest"]),
+        Proof(
+            "Inputs",
+            "pass" if inputs_same else "fail",
+            "Same" if inputs_same else "Others",
+            short_digest(claims["inputs_digest"]),
+        ),
+        _coverage_proof(report, branch, frozenset(claims["covered_files"])),
+        Proof(
+            "Result",
+            "pass" if result_same else "fail",
+            "Same" if result_same else "Others",
+            short_digest(claims["result_digest"]),
+        ),
+        Proof("Signed", "", claims["issued_at"].replace("T", ", ")[:20]),
+    )
+
+
+def _suite_proof(report: Report, digest: str) -> Proof:
+    frozen = Suite.objects.frozen().filter(project_id=report.project_id, grader=report.grader)
+    digests = list(frozen.values_list("digest", flat=True))
+    if digest in digests:
+        return Proof("Suite", "pass", "Frozen", short_digest(digest))
+    told = f"; frozen {short_digest(digests[0])}" if digests else "; none is frozen"
+    return Proof("Suite", "fail", "Not the frozen one", f"{short_digest(digest) or 'none'}{told}")
+
+
+def _coverage_proof(report: Report, branch: Branch, covered: frozenset[str]) -> Proof:
+    if bytes(report.head_digest) != bytes(branch.head_digest):
+        return Proof("Covers", "", f"{len(covered)} files", "of an older head")
+    changed = read_changed_files(branch)
+    met = changed & covered
+    word = f"{len(met)} of {len(changed)}"
+    return Proof("Covers", "pass" if met == changed else "fail", word, "changed files")
