@@ -109,12 +109,14 @@ def read_gate(branch: Branch) -> GateView:
     return read_gates([branch])[branch.pk]
 
 
-def read_gates(branches: Sequence[Branch]) -> dict[UUID, GateView]:
+def read_gates(branches: Sequence[Branch], *, policy: Policy | None = None) -> dict[UUID, GateView]:
     """The gates of branches of one project: the same few queries however many there are, beside
-    those that read the changed files of a head for the first time."""
+    those that read the changed files of a head for the first time.
+
+    `policy` is another than the project's present one, to see what it would say."""
     if not branches:
         return {}
-    policy = current_policy(project_id=branches[0].project_id)
+    policy = policy or current_policy(project_id=branches[0].project_id)
     required = _read_required(policy)
     suites = _read_suites(branches[0]) if required else {}
     told: dict[UUID, list[Report]] = {branch.pk: [] for branch in branches}

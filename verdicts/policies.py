@@ -17,6 +17,11 @@ from verel_site.kit.refusals import Unprocessable
 MAX_WINDOW: Final = 99
 
 
+class PolicyReasonMissing(Unprocessable):
+    code = "reason_missing"
+    title = "A change of the policy needs a reason"
+
+
 class BadPolicy(Unprocessable):
     code = "bad_policy"
     title = "The policy is not well-formed"
@@ -49,19 +54,19 @@ def change_policy(
     must be frozen for that grader, and is then the only one that counts.
     """
     actor.demand(project_id, Right.ADMINISTER)
+    if actor.kind == "person" and not reason.strip():
+        raise PolicyReasonMissing("Say why it changes.", pointer="/reason")
     lock_project(project_id=project_id)
     before = current_policy(project_id=project_id)
-    if not 1 <= advisory_window <= MAX_WINDOW:
-        raise BadPolicy(f"A window is from 1 to {MAX_WINDOW} runs.", pointer="/advisory_window")
-    policy = Policy.objects.create(
+    policy = draft_policy(
         project_id=project_id,
-        version=before.version + 1,
-        required=_read_required(project_id, required),
+        required=required,
         receipts_required=receipts_required,
         warn_may_merge=warn_may_merge,
         advisory_window=advisory_window,
-        created_by=actor.name,
     )
+    policy.version, policy.created_by = before.version + 1, actor.name
+    policy.save(force_insert=True)
     record_act(
         project_id=project_id,
         actor=actor,
@@ -72,6 +77,26 @@ def change_policy(
         reason=reason,
     )
     return policy
+
+
+def draft_policy(
+    *,
+    project_id: UUID,
+    required: Sequence[str | Mapping[str, Any]],
+    receipts_required: bool = True,
+    warn_may_merge: bool = True,
+    advisory_window: int = 1,
+) -> Policy:
+    """A policy that was checked and is not stored: what a change would be. Raises BadPolicy."""
+    if not 1 <= advisory_window <= MAX_WINDOW:
+        raise BadPolicy(f"A window is from 1 to {MAX_WINDOW} runs.", pointer="/advisory_window")
+    return Policy(
+        project_id=project_id,
+        required=_read_required(project_id, required),
+        receipts_required=receipts_required,
+        warn_may_merge=warn_may_merge,
+        advisory_window=advisory_window,
+    )
 
 
 def policy_json(policy: Policy) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from verdicts.views import compare, merge, overview, reports
+from verdicts.views import compare, merge, overview, policy, reports
 
 urlpatterns = [
     path("p/<slug:slug>/overview/", overview.show_overview, name="overview"),
+    path("p/<slug:slug>/gate/", policy.policy, name="gate-policy"),
     path("runs/<uuid:run>/verdicts/", reports.show_verdicts, name="run-verdicts"),
     path("runs/<uuid:run>/compare/", compare.open_compare, name="compare-open"),
     path("comparisons/<uuid:comparison>/", compare.show_comparison, name="comparison"),

@@ -26,6 +26,7 @@ KEYS = [
             ("z", "Undo the last merge"),
             ("g r", "Go to runs"),
             ("g w", "Go to what waits"),
+            ("g g", "Go to the gate's policy"),
             ("g o", "Go to the overview"),
             ("g i", "Go to the import"),
             ("Esc", "Close, or leave a field"),
@@ -139,6 +140,7 @@ class Shell:
         runs = reverse("run-list", args=[slug])
         entries = [
             NavEntry("runs", "Runs", runs, "g r"),
+            NavEntry("gate", "Gate", reverse("gate-policy", args=[slug]), "g g"),
             NavEntry("overview", "Overview", reverse("overview", args=[slug]), "g o"),
         ]
         waiting = self._waiting

@@ -4,7 +4,7 @@ import pytest
 
 from tests.make import make_person, make_project
 from tests.verdicts.make import SUITE, require
-from verdicts.policies import BadPolicy, change_policy, current_policy
+from verdicts.policies import BadPolicy, PolicyReasonMissing, change_policy, current_policy
 from verdicts.suites import freeze_suite
 from verel_site.access.actors import SYSTEM
 from verel_site.access.rights import Role
@@ -47,7 +47,10 @@ def test_only_an_admin_changes_a_policy() -> None:
             project_id=project.pk, actor=make_person(make_project(), Role.ADMIN), required=[]
         )
     admin = make_person(project, Role.ADMIN)
-    assert change_policy(project_id=project.pk, actor=admin, required=["test"]).version == 1
+    with pytest.raises(PolicyReasonMissing):
+        change_policy(project_id=project.pk, actor=admin, required=["test"])
+    changed = change_policy(project_id=project.pk, actor=admin, required=["test"], reason="tests")
+    assert changed.version == 1
 
 
 @pytest.mark.parametrize(
