@@ -127,6 +127,20 @@ def check_receipt(*, text: str, branch: Branch, head_digest: bytes, grader: str)
     return Checked(ReceiptStanding.VALID, runner, claims)
 
 
+def still_stands(*, text: str, runner: Runner, claims: Mapping[str, Any]) -> bool:
+    """Whether a receipt that was found valid still is signed by that runner's key, and still says
+    what was read from it then."""
+    try:
+        payload, signatures = _open_envelope(text)
+        read = _read_statement(payload)
+    except _Unfit:
+        return False
+    signed = encode_pae(PAYLOAD_TYPE, payload)
+    return read.as_json() == claims and any(
+        _verifies(runner, signed, signature) for _, signature in signatures
+    )
+
+
 def _open_envelope(text: str) -> tuple[bytes, list[tuple[str, bytes]]]:
     """The signed bytes, unparsed, and `(keyid, signature)` pairs."""
     try:

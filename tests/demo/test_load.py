@@ -2,9 +2,9 @@ import pytest
 
 from branches.domain.terms import Status
 from branches.models import Approval, Branch, Event, Run, Triplet
+from tests.sound import faults_of
 from verdicts.admission import read_gate
 from verdicts.models import Comparison
-from verel_site.audit.ledger import find_faults
 from verel_site.audit.models import AuditEntry
 from verel_site.demo.load import load_demo
 
@@ -18,7 +18,7 @@ def test_the_demo_has_a_branch_in_every_status_and_something_to_decide() -> None
     assert Approval.objects.filter(project=project, answered_at=None).count() == 1
     assert Comparison.objects.filter(project=project).exists()
     assert Triplet.objects.filter(project=project).count() == 1
-    assert find_faults(project_id=project.pk) == []
+    assert faults_of(project.pk) == []
 
 
 def test_the_shortcut_is_shut_out_and_the_fork_is_let_in() -> None:

@@ -63,17 +63,3 @@ def record_act(
         body=body,
         seal=seal_entry(bytes(last.seal) if last else FIRST_SEAL, body),
     )
-
-
-def find_faults(*, project_id: UUID) -> list[str]:
-    """Every break of a project's chain, in words; empty when the chain is whole."""
-    faults = []
-    previous, expected = FIRST_SEAL, 1
-    for entry in AuditEntry.objects.filter(project_id=project_id).order_by("number").iterator():
-        if entry.number != expected:
-            faults.append(f"audit entry {expected} is missing")
-            expected = entry.number
-        if seal_entry(previous, bytes(entry.body)) != bytes(entry.seal):
-            faults.append(f"audit entry {entry.number} does not match its seal")
-        previous, expected = bytes(entry.seal), expected + 1
-    return faults
