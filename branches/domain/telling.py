@@ -100,7 +100,7 @@ def took_ms(event: StoredEvent) -> float | None:
 def told_tokens(event: StoredEvent) -> int | None:
     """Output tokens, where the event says so."""
     usage = event.payload.get("usage")
-    if event.type == terms.USAGE:
+    if event.type == terms.USAGE and not isinstance(usage, Mapping):
         usage = event.payload
     value = usage.get("output") if isinstance(usage, Mapping) else None
     return value if isinstance(value, int) and not isinstance(value, bool) else None

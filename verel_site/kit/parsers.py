@@ -1,6 +1,5 @@
 """Request bodies: counted while they are read, decompressed under a limit, decoded strictly."""
 
-import zlib
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -8,11 +7,12 @@ from rest_framework.parsers import BaseParser
 
 from verel_site.kit import strict_json
 from verel_site.kit.refusals import Refusal
+from verel_site.kit.unpacking import DEFLATE, GZIP, ZSTD, iter_unpacked
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 # An envelope around a payload: {"events": [{"payload": …}]}.
 ENVELOPE_DEPTH = 3
-CHUNK_BYTES = 64 * 1024
+ENCODINGS = (GZIP, DEFLATE, ZSTD)
 
 
 class BodyTooLarge(Refusal):
@@ -28,14 +28,16 @@ class EncodingRefused(Refusal):
 
 
 def read_body(stream: IO[bytes], encoding: str) -> bytes:
-    """The decompressed body; raises before more than the limit is held in memory."""
+    """The decompressed body; raises before much more than the limit is held in memory."""
     names = [name.strip().lower() for name in encoding.split(",") if name.strip()]
     names = [name for name in names if name != "identity"]
     if not names:
         return _read_plain(stream)
-    if names != ["gzip"] and names != ["deflate"]:
-        raise EncodingRefused("Send the body plain, or with one content encoding: gzip or deflate.")
-    return _read_deflated(stream, wbits=31 if names == ["gzip"] else 15)
+    if len(names) > 1 or names[0] not in ENCODINGS:
+        raise EncodingRefused(
+            f"Send the body plain, or with one content encoding: {', '.join(ENCODINGS)}."
+        )
+    return _read_packed(stream, names[0])
 
 
 def _read_plain(stream: IO[bytes]) -> bytes:
@@ -45,18 +47,12 @@ def _read_plain(stream: IO[bytes]) -> bytes:
     return body
 
 
-def _read_deflated(stream: IO[bytes], *, wbits: int) -> bytes:
-    inflate = zlib.decompressobj(wbits)
+def _read_packed(stream: IO[bytes], encoding: str) -> bytes:
     body = bytearray()
-    try:
-        while chunk := stream.read(CHUNK_BYTES):
-            body += inflate.decompress(chunk, MAX_BODY_BYTES + 1 - len(body))
-            if len(body) > MAX_BODY_BYTES:
-                raise BodyTooLarge(f"A body takes at most {MAX_BODY_BYTES} bytes decompressed.")
-    except zlib.error as error:
-        raise strict_json.MalformedJson("The compressed body is damaged.") from error
-    if not inflate.eof:
-        raise strict_json.MalformedJson("The compressed body ends too early.")
+    for piece in iter_unpacked(stream, encoding):
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise BodyTooLarge(f"A body takes at most {MAX_BODY_BYTES} bytes decompressed.")
     return bytes(body)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import zstandard
 from django.apps import apps
 from django.utils import timezone
 
@@ -24,6 +25,14 @@ from verel_site.access.models import ApiKey
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api_urls")]
 NOWHERE = str(UUID(int=7))
+ZSTD = zstandard.ZstdCompressor()
+
+
+def compress_with_window(data: bytes, log: int) -> bytes:
+    """A frame that wants a window of 2^log bytes, however small its content."""
+    parameters = zstandard.ZstdCompressionParameters(window_log=log)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    return packer.compress(data) + packer.flush()
 
 
 def count_rows() -> dict[str, int]:
@@ -141,6 +150,12 @@ def test_depth_64_is_taken(trunk: Branch, api: Api) -> None:
 
 ENCODING_FAULTS = [
     ("bomb", gzip.compress(bytes(2**26)), "gzip", 413, "too_large", None),
+    ("zstd bomb", ZSTD.compress(bytes(2**26)), "zstd", 413, "too_large", None),
+    ("zstd of a large window", compress_with_window(b"{}", 27), "zstd", 400, "malformed_json", None),
+    ("zstd cut off", ZSTD.compress(json.dumps(batch()).encode())[:-5], "zstd", 400,
+     "malformed_json", None),
+    ("zstd after gzip", ZSTD.compress(gzip.compress(b"{}")), "gzip, zstd", 415, "content_encoding",
+     None),
     ("deflate bomb", zlib.compress(bytes(2**26)), "deflate", 413, "too_large", None),
     ("two encodings", gzip.compress(gzip.compress(b"{}")), "gzip, gzip", 415, "content_encoding",
      None),

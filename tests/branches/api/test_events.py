@@ -4,6 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import zstandard
 from asgiref.testing import ApplicationCommunicator
 from django.core.asgi import get_asgi_application
 
@@ -62,12 +63,13 @@ def test_a_batch_sent_again_is_answered_with_the_first_rows(trunk: Branch, api: 
 
 
 @pytest.mark.parametrize("kind", ["application/jsonl", "application/x-ndjson"])
-@pytest.mark.parametrize("packed", [False, True])
-def test_json_lines_are_a_batch(trunk: Branch, api: Api, kind: str, packed: bool) -> None:
+@pytest.mark.parametrize("encoding", ["", "gzip", "zstd"])
+def test_json_lines_are_a_batch(trunk: Branch, api: Api, kind: str, encoding: str) -> None:
     lines = b"\n".join(json.dumps(make_event()).encode() for _ in range(3)) + b"\n\n"
-    headers = {"content_type": kind, **({"Content_Encoding": "gzip"} if packed else {})}
+    headers = {"content_type": kind, **({"Content_Encoding": encoding} if encoding else {})}
     path = f"branches/{trunk.pk}/events?expected_seq=1"
-    raw = gzip.compress(lines) if packed else lines
+    pack = {"gzip": gzip.compress, "zstd": zstandard.ZstdCompressor().compress}.get(encoding, bytes)
+    raw = pack(lines)
     assert len(data(api.post(path, raw, **headers), 201)["results"]) == 3
     moved = problem(api.post(path, json.dumps(make_event()).encode(), **headers_plain(kind)), 409,
                     "seq_moved", "/expected_seq")  # fmt: skip
