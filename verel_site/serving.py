@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from verel_site.background import Background, Job
+from verel_site.heads import SIGN_SECONDS, keep_heads
 from verel_site.outbox.promises import sweep_promises
 
 TRIED_PORTS = 20
@@ -38,7 +39,10 @@ def collect_static() -> None:
 
 def standing_jobs() -> list[Job]:
     """What every installation's worker does."""
-    return [Job("outbox", lambda: sweep_promises() > 0, pause_seconds=1.0)]
+    return [
+        Job("outbox", lambda: sweep_promises() > 0, pause_seconds=1.0),
+        Job("signed heads", keep_heads, pause_seconds=SIGN_SECONDS),
+    ]
 
 
 def serve(*, host: str, port: int, jobs: list[Job]) -> None:

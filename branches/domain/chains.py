@@ -6,9 +6,10 @@ is not there. Whoever can write rows can chain them anew; that shows at the bran
 that only against a head that was signed and kept elsewhere.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from itertools import chain, pairwise
 from typing import Final
 from uuid import UUID
@@ -179,3 +180,44 @@ def _check_head(ends: Ends, last: SealedRow | None) -> Iterator[Flaw]:
         yield Flaw(
             HEAD, ends.seq, "the branch names another digest, seal or position than its last event"
         )
+
+
+class Mark:
+    """The heads of many branches as of one position, as one digest: what may be signed and kept.
+
+    Branches are told in the order of their runs' numbers, then of their ids.
+    """
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        self.branches = 0
+        self.events = 0
+        self._hash = sha256()
+
+    def tell(self, branch: UUID, seq: int, seal: bytes) -> None:
+        """The last event of this branch that was stored up to the position."""
+        self.branches += 1
+        self.events += seq
+        self._hash.update(branch.bytes + seq.to_bytes(8) + seal)
+
+    @property
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
+def pass_marks(rows: Iterable[SealedRow], marks: Sequence[Mark]) -> Iterator[SealedRow]:
+    """The rows of one branch as they come; each mark, ascending, is told the last it covers."""
+    waiting = list(marks)
+    last: SealedRow | None = None
+    for row in rows:
+        while waiting and row.position > waiting[0].position:
+            _tell(waiting.pop(0), last)
+        last = row
+        yield row
+    for mark in waiting:
+        _tell(mark, last)
+
+
+def _tell(mark: Mark, last: SealedRow | None) -> None:
+    if last is not None:
+        mark.tell(last.branch, last.seq, last.seal)

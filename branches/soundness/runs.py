@@ -1,14 +1,14 @@
 """Runs: every branch's chains, its fork point, and that no row is left out, doubled or astray."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, Subquery
+from django.db.models import Count, Exists, F, Max, OuterRef, Subquery
 
-from branches.domain.chains import Ends, SealedRow, check_chain
+from branches.domain.chains import Ends, Mark, SealedRow, check_chain, pass_marks
 from branches.models import Branch, Event, Run
 from branches.storage.codec import UnknownCodec, open_payload
 from verel_site.kit.faults import Fault
@@ -21,7 +21,7 @@ ROOT: Final = bytes(32)
 type Suffix = tuple[UUID, Iterable[Event]]
 
 
-def check_runs(project_id: UUID, counts: Counter[str]) -> Iterator[Fault]:
+def check_runs(project_id: UUID, counts: Counter[str], marks: Sequence[Mark]) -> Iterator[Fault]:
     """Every run's branches and events, then what no run would show."""
     number = 0
     while runs := list(
@@ -33,14 +33,14 @@ def check_runs(project_id: UUID, counts: Counter[str]) -> Iterator[Fault]:
             if run.number != number + 1:
                 yield Fault("missing", f"run r-{number + 1}", f"no run before r-{run.number}")
             with one_moment():
-                yield from _check_run(run, counts)
+                yield from _check_run(run, counts, marks)
             number = run.number
     with one_moment():
         yield from _check_strays(project_id)
         yield from _check_event_ids(project_id)
 
 
-def _check_run(run: Run, counts: Counter[str]) -> Iterator[Fault]:
+def _check_run(run: Run, counts: Counter[str], marks: Sequence[Mark]) -> Iterator[Fault]:
     """Branches and events side by side, both ordered by the branch's id: two queries."""
     counts["runs"] += 1
     suffixes = groupby(_read_events(run), key=lambda event: event.branch_id)
@@ -51,7 +51,8 @@ def _check_run(run: Run, counts: Counter[str]) -> Iterator[Fault]:
             yield from _say_orphans(run, waiting)
             waiting = next(suffixes, None)
         own = waiting[1] if waiting is not None and waiting[0] == branch.pk else ()
-        yield from _check_branch(run, branch, own, counts)
+        rows = pass_marks(_counted(map(_as_sealed, own), counts), marks)
+        yield from _check_branch(run, branch, rows, counts)
         if own:
             waiting = next(suffixes, None)
         numbers.add(branch.number)
@@ -92,7 +93,7 @@ def _say_orphans(run: Run, suffix: Suffix) -> Iterator[Fault]:
 
 
 def _check_branch(
-    run: Run, branch: Any, events: Iterable[Event], counts: Counter[str]
+    run: Run, branch: Any, rows: Iterable[SealedRow], counts: Counter[str]
 ) -> Iterator[Fault]:
     counts["branches"] += 1
     named = f"{branch.label} of run r-{run.number} (branch {branch.pk})"
@@ -109,7 +110,7 @@ def _check_branch(
         digest=bytes(branch.head_digest),
         seal=bytes(branch.head_seal),
     )
-    for flaw in check_chain(ends, _counted(map(_as_sealed, events), counts)):
+    for flaw in check_chain(ends, rows):
         yield Fault(flaw.kind, f"event {flaw.seq} of {named}", flaw.detail)
 
 
@@ -127,6 +128,17 @@ def _fork_faults(run: Run, branch: Any, start_digest: bytes) -> Iterator[str]:
         yield f"its parent has no event {branch.fork_seq} to fork after"
     elif branch.base != branch.parent_base + branch.fork_seq:
         yield "it does not count the events before its fork point rightly"
+
+
+def mark_heads(project_id: UUID) -> Mark:
+    """Every branch's head as its row says it now. Call in one moment."""
+    rows = Branch.objects.filter(project_id=project_id, head_seq__gt=0)
+    rows = rows.order_by("run__number", "pk")
+    mark = Mark(rows.aggregate(last=Max("head_position"))["last"] or 0)
+    heads = rows.values_list("pk", "head_seq", "head_seal")
+    for branch, seq, seal in heads.iterator(chunk_size=READ_ROWS):
+        mark.tell(branch, seq, bytes(seal))
+    return mark
 
 
 def _counted(rows: Iterable[SealedRow], counts: Counter[str]) -> Iterator[SealedRow]:
