@@ -1,4 +1,9 @@
-"""Binary content parts over 8 KiB are kept out of line, addressed by their bytes."""
+"""Binary content parts over 8 KiB are kept out of line, addressed by their bytes.
+
+What is stored is an envelope (see `branches.storage.codec`), never compressed, since images and
+sounds are. Under encryption it is bound to its project and SHA-256, so that a ciphertext opens in
+the row it was written for alone; and what opens is held against that SHA-256, encrypted or not.
+"""
 
 import base64
 import hashlib
@@ -6,7 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from branches.models import Blob
-from verel_site.kit.refusals import Unprocessable
+from branches.storage.codec import Unreadable, bind, codec
+from verel_site.kit.refusals import Refusal, Unprocessable
 
 INLINE_BYTES = 8 * 1024
 
@@ -14,6 +20,32 @@ INLINE_BYTES = 8 * 1024
 class BadPart(Unprocessable):
     code = "bad_part"
     title = "A content part cannot be read"
+
+
+class UnreadableBlob(Refusal):
+    """A stored part cannot be opened: a fault of the store, told with the row's name."""
+
+    code = "unreadable_blob"
+    title = "A stored content part cannot be read"
+
+
+class ChangedBlob(UnreadableBlob):
+    """What opened is not what its SHA-256 names."""
+
+
+def blob_bytes(blob: Blob) -> bytes:
+    """The part as it was sent; raises UnreadableBlob."""
+    try:
+        data = codec().open(blob.data, _bound(blob.project_id, blob.sha256))
+    except Unreadable as error:
+        raise UnreadableBlob(f"Part {blob.sha256}: {error}.", sha256=blob.sha256) from error
+    if hashlib.sha256(data).hexdigest() != blob.sha256:
+        raise ChangedBlob(f"Part {blob.sha256}: its bytes were changed.", sha256=blob.sha256)
+    return data
+
+
+def _bound(project_id: UUID, sha256: str) -> bytes:
+    return bind(b"verel.blob/1", project_id.bytes, bytes.fromhex(sha256))
 
 
 def keep_blobs(project_id: UUID, payload: dict[str, Any]) -> dict[str, Any]:
@@ -48,9 +80,11 @@ def _keep(project_id: UUID, part: dict[str, Any], at: str) -> dict[str, Any]:
     except ValueError as error:  # binascii.Error is one, and so is text beyond ASCII
         raise BadPart("A binary part carries base64.", pointer=f"{at}/data") from error
     sha256 = hashlib.sha256(data).hexdigest()
-    Blob.objects.get_or_create(
-        project_id=project_id, sha256=sha256, defaults={"mime": mime, "data": data}
-    )
+    if not Blob.objects.filter(project_id=project_id, sha256=sha256).exists():
+        sealed = codec().seal(data, _bound(project_id, sha256), compressible=False)
+        Blob.objects.get_or_create(
+            project_id=project_id, sha256=sha256, defaults={"mime": mime, "data": sealed}
+        )
     kept = {name: value for name, value in part.items() if name != "data"}
     return {**kept, "blob": sha256, "size": len(data)}
 
@@ -67,7 +101,7 @@ def inline_blobs(project_id: UUID, payload: dict[str, Any]) -> dict[str, Any]:
     parts = [
         {
             **{name: value for name, value in part.items() if name not in {"blob", "size"}},
-            "data": base64.b64encode(bytes(found[part["blob"]].data)).decode(),
+            "data": base64.b64encode(blob_bytes(found[part["blob"]])).decode(),
         }
         if _names_blob(part) and part["blob"] in found
         else part

@@ -20,7 +20,8 @@ from branches.domain.digest import advance_digest, advance_seal
 from branches.domain.terms import ENDED, Status
 from branches.models import Branch, Event, Run
 from branches.stasis import open_approval
-from branches.storage.codec import open_payload, seal_payload
+from branches.storage.codec import codec
+from branches.storage.payloads import bound_data, payload_bytes
 from verel_site.access.actors import Actor
 from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
@@ -190,7 +191,7 @@ def _tells_the_same(row: Event, branch: Branch, draft: Draft, payload: bytes) ->
         and (row.type, row.source, row.ts) == (draft.type, draft.source, draft.ts)
         and (row.task_id, row.parent_id) == (draft.task_id, draft.parent_id)
         and row.schema_version == draft.schema_version
-        and open_payload(row.payload) == payload
+        and payload_bytes(row) == payload
     )
 
 
@@ -337,7 +338,17 @@ def _insert(branch: Branch, drafts: Sequence[Draft], payloads: Sequence[bytes]) 
                 task_id=draft.task_id,
                 parent_id=draft.parent_id,
                 schema_version=draft.schema_version,
-                payload=seal_payload(payload),
+                payload=codec().seal(
+                    payload,
+                    bound_data(
+                        event_id=draft.event_id,
+                        branch=branch.pk,
+                        seq=seq,
+                        parent_id=draft.parent_id,
+                        event_type=draft.type,
+                        source=draft.source,
+                    ),
+                ),
                 digest=digest,
                 seal=seal,
             )

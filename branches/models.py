@@ -158,7 +158,10 @@ class Event(models.Model):
 
 
 class Blob(models.Model):
-    """A binary content part kept out of line, addressed by the SHA-256 of its bytes."""
+    """A binary content part kept out of line, addressed by the SHA-256 of its bytes.
+
+    `data` holds the codec envelope; read it by `branches.blobs.blob_bytes`.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
     sha256 = models.CharField(max_length=64)

@@ -36,6 +36,7 @@ DATABASES = {
 }
 VEREL_REDIS_URL = env.read_redis("VEREL_REDIS_URL")
 VEREL_ARCHIVE_URL = env.read_archive("VEREL_ARCHIVE_URL", f"file://{VEREL_HOME / 'archive'}")
+VEREL_EVENT_CODEC = env.read_choice("VEREL_EVENT_CODEC", ["zstd", "plain"])
 VEREL_EVENT_KEYS = env.read_event_keys("VEREL_EVENT_KEYS")
 VEREL_MODEL_URL = env.read_text("VEREL_MODEL_URL")
 VEREL_MODEL = env.read_text("VEREL_MODEL")

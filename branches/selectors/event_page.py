@@ -29,6 +29,7 @@ from branches.selectors.events import payload_of, stored_event
 from branches.selectors.run_lines import Lines
 from branches.selectors.run_rows import Window
 from branches.selectors.run_view import View
+from branches.storage.payloads import payload_bytes
 
 FIRST_CHARACTERS: Final = 4096
 FIRST_PROSE: Final = 16_384
@@ -268,7 +269,7 @@ def tell_detail(
         pair=pair,
         forks=lines.forks.get((event.branch_id, event.seq), 0),
         links=_links(event, view, *_find_neighbours(event, view, lines, near)),
-        bytes=len(event.payload) - 1,
+        bytes=len(payload_bytes(event)),
         may_fork=reader.may_fork,
     )
 

@@ -11,7 +11,7 @@ from branches.domain.lineage import Segment
 from branches.domain.terms import INTERVENTIONS, SERVER_SOURCE
 from branches.models import Branch, Event, Run
 from branches.querysets import read_segments
-from branches.storage.codec import open_payload
+from branches.storage.payloads import payload_bytes
 from verel_site.access.actors import Actor
 from verel_site.kit.refusals import BadInput, NotFound
 
@@ -45,7 +45,7 @@ def read_event(*, actor: Actor, event_id: UUID) -> Event:
 
 
 def payload_of(row: Event) -> dict[str, Any]:
-    value = json.loads(open_payload(row.payload))
+    value = json.loads(payload_bytes(row))
     assert isinstance(value, dict)
     return value
 

@@ -27,6 +27,7 @@ from branches.models import Branch, Event, Run
 from branches.selectors.events import stored_event
 from branches.selectors.run_lines import Lines
 from branches.selectors.run_view import View
+from branches.storage.payloads import payload_bytes
 from verel_site.kit.refusals import NotFound
 
 CHUNK: Final = 200
@@ -336,11 +337,6 @@ class _Context:
         place = (event.branch_id, event.seq)
         request = lines.asked.get(place)
         took, tokens = self._cost(one)
-        estimate = (
-            (len(event.payload) + BYTES_PER_TOKEN - 1) // BYTES_PER_TOKEN
-            if terms.advances_digest(event.type)
-            else None
-        )
         step = branch.base + event.seq
         is_head = event.seq == branch.head_seq
         return EventRow(
@@ -366,7 +362,7 @@ class _Context:
             opens=("open" if one.opens else "shut") if one.answers else "",
             hidden=one.under is not None and not one.under.opens,
             took=took,
-            tokens=estimate if tokens is None else tokens,
+            tokens=_estimate_tokens(event) if tokens is None else tokens,
             tokens_told=tokens is not None,
             forks=lines.forks.get(place, 0),
             starts_lane=event.event_id in self.firsts,
@@ -383,6 +379,13 @@ class _Context:
             times = [t for answer in one.answers if (t := took_ms(answer.stored)) is not None]
             took = sum(times) if times else None
         return took, tokens
+
+
+def _estimate_tokens(event: Event) -> int | None:
+    """By the payload's size; None for what no model reads."""
+    if not terms.advances_digest(event.type):
+        return None
+    return -(-len(payload_bytes(event)) // BYTES_PER_TOKEN)
 
 
 def _stray(lines: Lines, branch: UUID) -> Mapping[UUID, Span]:

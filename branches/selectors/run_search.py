@@ -11,7 +11,7 @@ from branches.domain import terms
 from branches.models import Event, Run
 from branches.selectors.events import payload_of
 from branches.selectors.run_lines import Lines
-from branches.storage.codec import open_payload
+from branches.storage.payloads import BOUND_COLUMNS, payload_bytes
 from verel_site.kit.strict_json import encode
 
 BATCH: Final = 1000
@@ -48,7 +48,7 @@ def search_run(run: Run, lines: Lines, text: str) -> Found:
     stored = encode(text)[1:-1].decode().casefold()
     hits: list[UUID] = []
     for looked, event in enumerate(_iter_events(run, lines, Q()), start=1):
-        raw = open_payload(event.payload).decode().casefold()
+        raw = payload_bytes(event).decode().casefold()
         if stored in raw and _has_text(payload_of(event), needle):
             hits.append(event.event_id)
         if len(hits) >= MAX_HITS:
@@ -62,7 +62,7 @@ def find_error(run: Run, lines: Lines, *, after: int) -> UUID | None:
     """The next error or failed result after a position, within MAX_LOOKED events of those kinds."""
     where = Q(type__in=(terms.ERROR, terms.TOOL_RESULT), position__gt=after)
     for number, event in enumerate(_iter_events(run, lines, where)):
-        failed = b'"is_error":true' in open_payload(event.payload)
+        failed = b'"is_error":true' in payload_bytes(event)
         if event.type == terms.ERROR or (failed and payload_of(event).get("is_error") is True):
             return event.event_id
         if number >= MAX_LOOKED:
@@ -74,7 +74,7 @@ def _iter_events(run: Run, lines: Lines, where: Q) -> Iterator[Event]:
     """Events of the lanes that are shown, in batches; one query a batch."""
     ends = {segment.branch: segment.upto for segment in lines.segments}
     rows = Event.objects.filter(where, run=run).order_by("position")
-    rows = rows.only("position", "event_id", "type", "branch_id", "seq", "payload")
+    rows = rows.only("position", *BOUND_COLUMNS)
     after = 0
     while batch := list(rows.filter(position__gt=after)[:BATCH]):
         for event in batch:

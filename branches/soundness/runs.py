@@ -10,7 +10,7 @@ from django.db.models import Count, Exists, F, Max, OuterRef, Subquery
 
 from branches.domain.chains import Ends, Mark, SealedRow, check_chain, pass_marks
 from branches.models import Branch, Event, Run
-from branches.storage.codec import UnknownCodec, open_payload
+from branches.storage.payloads import UnreadableEvent, payload_bytes
 from verel_site.kit.faults import Fault
 from verel_site.kit.snapshots import one_moment
 
@@ -172,9 +172,9 @@ def _as_sealed(event: Event) -> SealedRow:
 
 def open_row(event: Event) -> tuple[bytes | None, str]:
     try:
-        return open_payload(event.payload), ""
-    except UnknownCodec as error:
-        return None, f"its payload cannot be opened: {error}"
+        return payload_bytes(event), ""
+    except UnreadableEvent as error:
+        return None, f"its payload cannot be opened: {error.detail}"
 
 
 def _check_strays(project_id: UUID) -> Iterator[Fault]:

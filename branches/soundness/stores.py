@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
+from branches.blobs import ChangedBlob, UnreadableBlob, blob_bytes
 from branches.models import Blob, Dataset
 from branches.storage.cold import ColdStore, NotStored, cold_store
 from verel_site.kit.faults import Fault
@@ -42,5 +43,9 @@ def check_blobs(project_id: UUID, counts: Counter[str]) -> Iterator[Fault]:
     rows = Blob.objects.filter(project_id=project_id).order_by("pk")
     for blob in rows.iterator(chunk_size=READ_ROWS):
         counts["blobs"] += 1
-        if sha256(bytes(blob.data)).hexdigest() != blob.sha256:
+        try:
+            blob_bytes(blob)
+        except ChangedBlob:
             yield Fault("changed", f"blob {blob.sha256}", "its bytes are others than its name says")
+        except UnreadableBlob as error:
+            yield Fault("unreadable", f"blob {blob.sha256}", error.detail)

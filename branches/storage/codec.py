@@ -1,27 +1,162 @@
-"""The envelope of stored payload bytes: one version byte, then what that version says.
+"""The envelope of stored bytes: one version byte, then what that version says.
 
-    0  plain UTF-8            [00][payload]
+    0  plain                   [00][payload]
+    1  zstd                    [01][frame]
+    2  AES-256-GCM             [02][len(kid)][kid][nonce 12][ciphertext + tag 16]
+    3  zstd, then AES-256-GCM  [03][len(kid)][kid][nonce 12][ciphertext + tag 16]
 
-Versions 1 (zstd), 2 (AES-256-GCM) and 3 (both) are reserved by the format; a row is always read
-by the version that it names, so rows under different codecs stand side by side.
+Bytes are always read by the version, the key and the dictionary that they themselves name, so that
+what was stored under different settings stands side by side. Which version is written is settled
+by VEREL_EVENT_CODEC and VEREL_EVENT_KEYS; bytes that compression does not make shorter are kept
+as they are.
+
+A ciphertext is bound to its row and to its own head: the associated data names both (see `bind`),
+and under another row, version or key id the tag does not fit. Frames carry their size, and nothing larger than MAX_OPENED_BYTES is inflated.
 """
 
-from typing import Final
+import os
+import threading
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, Protocol
+
+import zstandard
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
 
 PLAIN: Final = 0
+ZSTD: Final = 1
+AES: Final = 2
+ZSTD_AES: Final = 3
+
+NONCE_BYTES: Final = 12
+TAG_BYTES: Final = 16
+# The largest event is 1 MiB; Verel's own may carry a report, which is bounded by a request's body.
+MAX_OPENED_BYTES: Final = 64 * 1024 * 1024
+LEVEL: Final = 3
 
 
-class UnknownCodec(Exception):
-    """A stored row names a version that this release cannot read. Never caused by input."""
+class Unreadable(Exception):
+    """Stored bytes cannot be opened; the text says why. Never caused by input."""
 
 
-def seal_payload(payload: bytes) -> bytes:
-    return b"\x00" + payload
+class KeyProvider(Protocol):
+    """Where keys come from. A key is 32 bytes; an id is at most 255 bytes of UTF-8."""
+
+    def current(self) -> tuple[str, bytes] | None:
+        """The id and key that new bytes are sealed with; None writes without encryption."""
+
+    def find(self, key_id: str) -> bytes | None:
+        """The key of an id that once was current."""
 
 
-def open_payload(envelope: bytes | memoryview) -> bytes:
-    stored = bytes(envelope)
-    if not stored or stored[0] != PLAIN:
+class ListedKeys:
+    """Keys from a list, the current one first. To rotate, put a new key before the others."""
+
+    def __init__(self, keys: Sequence[tuple[str, bytes]]) -> None:
+        self._current = keys[0] if keys else None
+        self._keys = dict(reversed(keys))
+
+    def current(self) -> tuple[str, bytes] | None:
+        return self._current
+
+    def find(self, key_id: str) -> bytes | None:
+        return self._keys.get(key_id)
+
+
+class _Zstd(threading.local):
+    """Contexts are not safe to share between threads, and dear to make."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=LEVEL)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_zstd: Final = _Zstd()
+
+
+class Codec:
+    """Seals under one setting, opens under any."""
+
+    def __init__(self, keys: KeyProvider, *, compresses: bool) -> None:
+        self._keys = keys
+        self._compresses = compresses
+
+    def seal(self, plain: bytes, bound: bytes, *, compressible: bool = True) -> bytes:
+        """The envelope. `bound` is the associated data that opening must repeat."""
+        version, body = PLAIN, plain
+        if compressible and self._compresses:
+            frame = _zstd.compressor.compress(plain)
+            if len(frame) < len(plain):
+                version, body = ZSTD, frame
+        key = self._keys.current()
+        if key is None:
+            return bytes((version,)) + body
+        kid, nonce = key[0].encode(), os.urandom(NONCE_BYTES)
+        head = bytes((version + AES, len(kid))) + kid
+        return head + nonce + _cipher(key[1]).encrypt(nonce, body, bound + bind(head))
+
+    def open(self, envelope: bytes | memoryview, bound: bytes) -> bytes:
+        """The plain bytes; raises Unreadable."""
+        stored = bytes(envelope)
         version = stored[0] if stored else None
-        raise UnknownCodec(f"payload codec {version} cannot be read")
-    return stored[1:]
+        match version:
+            case 0:
+                return stored[1:]
+            case 1:
+                return _inflate(stored[1:])
+            case 2:
+                return self._decrypt(stored, bound)
+            case 3:
+                return _inflate(self._decrypt(stored, bound))
+        raise Unreadable(f"codec version {version} is unknown to this release")
+
+    def _decrypt(self, stored: bytes, bound: bytes) -> bytes:
+        size = stored[1] if len(stored) > 1 else 0
+        start = 2 + size
+        if len(stored) < start + NONCE_BYTES + TAG_BYTES:
+            raise Unreadable("the envelope is cut short")
+        kid = stored[2:start].decode(errors="replace")
+        key = self._keys.find(kid)
+        if key is None:
+            raise Unreadable(f"its key {kid!r} is not among VEREL_EVENT_KEYS")
+        nonce = stored[start : start + NONCE_BYTES]
+        try:
+            sealed = stored[start + NONCE_BYTES :]
+            return _cipher(key).decrypt(nonce, sealed, bound + bind(stored[:start]))
+        except InvalidTag as error:
+            raise Unreadable(
+                f"it does not fit its row under key {kid!r}: it was changed, moved, or sealed "
+                "with another key of this name"
+            ) from error
+
+
+def codec() -> Codec:
+    """The codec of the settings."""
+    return _codec(tuple(settings.VEREL_EVENT_KEYS), settings.VEREL_EVENT_CODEC == "zstd")
+
+
+@lru_cache(maxsize=8)
+def _codec(keys: tuple[tuple[str, bytes], ...], compresses: bool) -> Codec:
+    return Codec(ListedKeys(keys), compresses=compresses)
+
+
+@lru_cache(maxsize=64)
+def _cipher(key: bytes) -> AESGCM:
+    return AESGCM(key)
+
+
+def _inflate(frame: bytes) -> bytes:
+    try:
+        told = zstandard.get_frame_parameters(frame).content_size
+        if told == zstandard.CONTENTSIZE_UNKNOWN or told > MAX_OPENED_BYTES:
+            raise Unreadable(f"it does not tell a size up to {MAX_OPENED_BYTES} bytes")
+        return _zstd.decompressor.decompress(frame)
+    except zstandard.ZstdError as error:
+        raise Unreadable("its compressed frame is damaged") from error
+
+
+def bind(*fields: bytes) -> bytes:
+    """Associated data of these fields, each after its length, so that no two lists share it."""
+    return b"".join(len(field).to_bytes(4) + field for field in fields)

@@ -12,7 +12,7 @@ from branches.selectors.event_page import ReadReports, no_reports
 from branches.selectors.events import read_event
 from branches.selectors.run_page import read_detail
 from branches.selectors.run_view import read_view
-from branches.storage.codec import open_payload
+from branches.storage.payloads import payload_bytes
 from verel_site.access.projects import request_actor
 from verel_site.kit.htmx import VARY
 
@@ -39,7 +39,7 @@ def event(
 def event_payload(request: HttpRequest, event: UUID) -> HttpResponse:
     """The stored payload, byte for byte, as a download that no browser runs or renders."""
     row = read_event(actor=request_actor(request), event_id=event)
-    response = HttpResponse(open_payload(row.payload), content_type="application/json")
+    response = HttpResponse(payload_bytes(row), content_type="application/json")
     response["Content-Disposition"] = f'attachment; filename="event-{event}.json"'
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"

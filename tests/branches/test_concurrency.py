@@ -17,7 +17,7 @@ from branches.merges import AlreadyEnded, GateStale, merge_branches
 from branches.models import Branch, Directive, Event, Merge, Run, Triplet
 from branches.runs import start_run
 from branches.steering import pause_branch, resume_branch
-from branches.storage.codec import open_payload
+from branches.storage.payloads import payload_bytes
 from tests.make import append, make_draft, make_fork, make_message, make_project, make_run
 from tests.sound import faults_of
 from verel_site.access.actors import SYSTEM
@@ -62,7 +62,7 @@ def assert_chains(branch: Branch) -> None:
     assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
     assert [row.position for row in rows] == sorted(row.position for row in rows)
     for row in rows:
-        payload = open_payload(row.payload)
+        payload = payload_bytes(row)
         digest = advance_digest(digest, row.type, payload)
         seal = advance_seal(
             seal,

@@ -22,7 +22,7 @@ from branches.leases import claim_branch
 from branches.models import Branch, Event
 from branches.selectors.events import payload_of, read_event
 from branches.steering import abandon_branch
-from branches.storage.codec import open_payload
+from branches.storage.payloads import payload_bytes
 from tests.make import (
     append,
     make_draft,
@@ -128,7 +128,7 @@ def test_the_digest_covers_the_stored_bytes() -> None:
     payload = {"content": "x", "n": 1e22, "z": -0.0, "b": [1, {"k": "ü"}]}
     append(trunk, make_draft(payload=payload))
     row = Event.objects.get(branch=trunk, seq=2)
-    stored = open_payload(row.payload)
+    stored = payload_bytes(row)
     assert stored == encode(payload)
     assert payload_of(row) == payload
     assert bytes(row.digest) == advance_digest(bytes(32), row.type, stored)
@@ -252,6 +252,6 @@ def test_however_batches_come_and_repeat_the_journal_is_one_whole_chain(
     assert [row.seq for row in rows] == list(range(1, len(told) + 2))
     digest = bytes(32)
     for row in rows:
-        digest = advance_digest(digest, row.type, open_payload(row.payload))
+        digest = advance_digest(digest, row.type, payload_bytes(row))
         assert bytes(row.digest) == digest
     assert digest == bytes(trunk.head_digest)

@@ -24,6 +24,7 @@ from branches.datasets import make_dataset
 from branches.domain import terms
 from branches.merges import revert_merge
 from branches.models import Approval, Branch, Dataset, Event, Merge, Run, Triplet
+from branches.storage.payloads import payload_bytes
 from tests import make
 from tests.sound import faults_of
 from tests.verdicts.make import make_issue, make_runner, push, push_proven
@@ -198,8 +199,9 @@ def swap_events(world: World) -> None:
 
 def change_payload(world: World) -> None:
     event = world.event(3)
-    payload = bytes(event.payload).replace(b"500 mg", b"900 mg")
-    assert payload != bytes(event.payload)
+    plain = payload_bytes(event)
+    payload = b"\x00" + plain.replace(b"500 mg", b"900 mg")
+    assert payload != b"\x00" + plain
     run_sql("UPDATE branches_event SET payload = %s WHERE position = %s", payload, event.position)
 
 
@@ -388,7 +390,7 @@ DAMAGE: dict[str, tuple[Damage, str, str]] = {
     "a file that is gone": (drop_file, "missing", "of dataset"),
     "a file that was changed": (change_file, "changed", "of dataset"),
     "a blob's bytes": (
-        lambda w: run_sql("UPDATE branches_blob SET data = %s", b""), "changed", "blob",
+        lambda w: run_sql("UPDATE branches_blob SET data = %s", b"\x00ab"), "changed", "blob",
     ),
     "what was asked": (
         do("DELETE FROM branches_event WHERE branch_id = %s AND type LIKE '%%requested'"),

@@ -29,6 +29,14 @@ def read_list(name: str, default: list[str]) -> list[str]:
     return [part.strip() for part in raw.split(",") if part.strip()] if raw else default
 
 
+def read_choice(name: str, choices: list[str]) -> str:
+    """One of the choices; the first where nothing is said."""
+    raw = read_text(name, choices[0])
+    if raw not in choices:
+        raise ImproperlyConfigured(f"{name} is {raw!r}; it takes {' or '.join(choices)}.")
+    return raw
+
+
 def read_path(name: str, default: Path) -> Path:
     raw = read_text(name)
     return Path(raw).expanduser().resolve() if raw else default
