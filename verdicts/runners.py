@@ -18,6 +18,7 @@ from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import NotFound, Refusal, Unprocessable
 
 RAW_KEY_BYTES = 32
+MAX_NAME = 120
 
 
 class BadPublicKey(Unprocessable):
@@ -28,6 +29,16 @@ class BadPublicKey(Unprocessable):
 class RunnerExists(Refusal):
     code = "runner_exists"
     title = "This key is registered already"
+
+
+class NameMissing(Unprocessable):
+    code = "name_missing"
+    title = "A runner needs a name"
+
+
+class RevokeReasonMissing(Unprocessable):
+    code = "reason_missing"
+    title = "Revoking needs a reason"
 
 
 class BadValidity(Unprocessable):
@@ -61,6 +72,8 @@ def register_runner(
 ) -> Runner:
     """`public_key` is PEM or 32 raw bytes. `key_id` is by default the SHA-256 of the raw key."""
     actor.demand(project_id, Right.CURATE)
+    if not 1 <= len(name) <= MAX_NAME:
+        raise NameMissing(f"Give it 1 to {MAX_NAME} characters.", pointer="/name")
     raw = read_public_key(public_key)
     key_id = key_id or hashlib.sha256(raw).hexdigest()
     valid_from = valid_from or timezone.now()
@@ -96,6 +109,8 @@ def revoke_runner(*, runner_id: UUID, actor: Actor, reason: str) -> Runner:
     if runner is None:
         raise NotFound(f"There is no runner {runner_id} that you may see.")
     actor.demand(runner.project_id, Right.CURATE)
+    if not reason.strip():
+        raise RevokeReasonMissing("Say why its receipts stop counting.", pointer="/reason")
     if Runner.objects.filter(pk=runner_id, revoked_at=None).update(revoked_at=timezone.now()):
         record_act(
             project_id=runner.project_id,

@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from verdicts.views import compare, merge, overview, policy, reports
+from verdicts.views import compare, merge, overview, policy, reports, runners
 
 urlpatterns = [
     path("p/<slug:slug>/overview/", overview.show_overview, name="overview"),
     path("p/<slug:slug>/gate/", policy.policy, name="gate-policy"),
+    path("p/<slug:slug>/gate/runners/", runners.runners, name="gate-runners"),
+    path("runners/<uuid:runner>/revoke/", runners.revoke, name="runner-revoke"),
     path("runs/<uuid:run>/verdicts/", reports.show_verdicts, name="run-verdicts"),
     path("runs/<uuid:run>/compare/", compare.open_compare, name="compare-open"),
     path("comparisons/<uuid:comparison>/", compare.show_comparison, name="comparison"),
