@@ -335,3 +335,22 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SearchCursor(models.Model):
+    """How far the search index of a project has followed its journal.
+
+    `position` is the last event that was read, `upto` when that one was received. `cut` counts
+    events of which the index could not hold everything.
+    """
+
+    project = models.OneToOneField(
+        Project, primary_key=True, on_delete=models.CASCADE, related_name="+"
+    )
+    position = models.PositiveBigIntegerField(default=0)
+    upto = models.DateTimeField(null=True, blank=True)
+    events = models.PositiveBigIntegerField(default=0)
+    cut = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"indexed up to {self.position}"

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from branches.indexing import index_news
 from verel_site.background import Background, Job
 from verel_site.heads import SIGN_SECONDS, keep_heads
 from verel_site.outbox.promises import sweep_promises
@@ -42,6 +43,7 @@ def standing_jobs() -> list[Job]:
     return [
         Job("outbox", lambda: sweep_promises() > 0, pause_seconds=1.0),
         Job("signed heads", keep_heads, pause_seconds=SIGN_SECONDS),
+        Job("search index", index_news, pause_seconds=1.0),
     ]
 
 
