@@ -32,7 +32,7 @@ def drop_index(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("access", "0001_initial"), ("branches", "0001_initial")]
+    dependencies = [("access", "0001_initial"), ("branches", "0002_blob_envelopes")]
 
     operations = [
         migrations.CreateModel(
