@@ -5,7 +5,6 @@ alone. Appends know nothing of it. Several workers may run: a batch counts for w
 cursor, and its words go in with that move, or not at all.
 """
 
-import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Final
@@ -14,26 +13,20 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from branches.domain.words import Document, make_document, payload_texts
 from branches.models import Event, SearchCursor
-from branches.selectors.events import payload_of
 from branches.selectors.search import (
+    event_document,
     event_scope,
     is_search_on,
     list_behind,
     newer_events,
-    stays_sealed,
 )
-from branches.storage.codec import UnknownCodec
 from branches.storage.search_index import Entry, clear_entries, put_entries
 from verel_site.access.models import Project
-
-logger = logging.getLogger(__name__)
 
 # What one transaction takes in: so many events, and no more once their payloads are so large.
 BATCH: Final = 500
 BATCH_BYTES: Final = 8 * 1024 * 1024
-UNREADABLE: Final = Document((), whole=False)
 
 
 def index_news() -> bool:
@@ -56,7 +49,7 @@ def index_batch(*, project_id: UUID) -> bool:
     """
     cursor, _ = SearchCursor.objects.get_or_create(project_id=project_id)
     with closing(_iter_batch(project_id, cursor.position)) as rows:
-        batch = [(row, _document(row)) for row in rows]
+        batch = [(row, event_document(row)) for row in rows]
     if not batch:
         return False
     last = batch[-1][0]
@@ -81,18 +74,6 @@ def _iter_batch(project_id: UUID, position: int) -> Generator[Event]:
         size += len(row.payload)
         if size > BATCH_BYTES:
             return
-
-
-def _document(row: Event) -> Document:
-    """The words of an event; none for what is encrypted or cannot be read."""
-    if stays_sealed(row):
-        return UNREADABLE
-    try:
-        return make_document(payload_texts(payload_of(row)))
-    except (UnknownCodec, ValueError):
-        # One row that cannot be read must not keep all later ones from being found.
-        logger.exception("event %s cannot be indexed", row.event_id)
-        return UNREADABLE
 
 
 @transaction.atomic

@@ -23,9 +23,10 @@ from branches.domain.search_query import (
     scope_words,
     types_of,
 )
-from branches.domain.words import make_document, payload_texts
+from branches.domain.words import Document, make_document, payload_texts
 from branches.models import Branch, Event, Run, SearchCursor
 from branches.selectors.events import payload_of
+from branches.storage.codec import Unreadable
 from branches.storage.search_index import find_positions
 from verel_site.access.models import Project
 from verel_site.kit.cursors import MAX_LIMIT
@@ -56,9 +57,20 @@ def is_search_on() -> bool:
     return not settings.VEREL_EVENT_KEYS
 
 
-def stays_sealed(row: Event) -> bool:
-    """Whether a payload was encrypted when it was stored: its words go into no index."""
-    return bytes(row.payload[:1]) in _ENCRYPTED
+def event_document(row: Event) -> Document:
+    """The words of an event; none of what was encrypted when it was stored, or cannot be read."""
+    try:
+        return make_document(event_texts(row))
+    except Unreadable:
+        # One row that cannot be opened must not keep all later ones from being found.
+        return Document((), whole=False)
+
+
+def event_texts(row: Event) -> Iterable[str]:
+    """The texts of an event that may be searched; raises Unreadable."""
+    if bytes(row.payload[:1]) in _ENCRYPTED:
+        raise Unreadable("it was encrypted when it was stored")
+    return payload_texts(payload_of(row))
 
 
 def event_scope(row: Event) -> tuple[str, ...]:
@@ -152,7 +164,7 @@ def _compare_tail(
 
 
 def row_matches(row: Event, clauses: Iterable[Clause]) -> bool:
-    return matches(clauses, make_document(payload_texts(payload_of(row))), event_scope(row))
+    return matches(clauses, event_document(row), event_scope(row))
 
 
 def resolve_query(

@@ -193,7 +193,7 @@ def test_a_batch_counts_for_the_one_who_moves_the_cursor(monkeypatch: pytest.Mon
             index_batch(project_id=story.project.pk)
         return make_document(texts)
 
-    monkeypatch.setattr("branches.indexing.make_document", race)
+    monkeypatch.setattr("branches.selectors.search.make_document", race)
     index_batch(project_id=story.project.pk)
     index_all()
     assert SearchCursor.objects.get(project=story.project).events == 7
