@@ -4,12 +4,15 @@ import os
 import tempfile
 from pathlib import Path
 
+from tests.profile import start_profile
+
+start_profile()
 os.environ.setdefault("VEREL_HOME", tempfile.mkdtemp(prefix="verel-test-"))
 # Browser tests run an event loop in the test's own thread.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
-from verel_site.settings import *  # noqa: F403 -- after the environment is set
-from verel_site.settings import DATABASES, STORAGES, VEREL_HOME
+from verel_site.settings import *  # noqa: E402, F403 -- after the environment is set
+from verel_site.settings import DATABASES, STORAGES, VEREL_HOME  # noqa: E402 -- likewise
 
 DATABASES["default"].setdefault("TEST", {})
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

@@ -1,0 +1,52 @@
+"""Real servers: found as the product finds them; without one a loud skip, and under CI a failure."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.profile import throwaway_directory
+from verel_site.servers.places import ServerUnavailable
+from verel_site.servers.postgresql import PostgreSQL
+from verel_site.servers.seaweedfs import SeaweedFS
+from verel_site.servers.together import find_postgresql, find_seaweedfs, find_valkey
+from verel_site.servers.valkey import Valkey
+
+
+def found(find: Callable[[], Path]) -> Path:
+    try:
+        return find()
+    except ServerUnavailable as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI must not skip a server: {error}")
+        pytest.skip(f"NOT TESTED ON A REAL SERVER: {error}")
+
+
+@pytest.fixture(scope="module")
+def home() -> Path:
+    return throwaway_directory()
+
+
+@pytest.fixture(scope="module")
+def postgresql(home: Path) -> Iterator[PostgreSQL]:
+    server = PostgreSQL(home / "postgresql", found(find_postgresql))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def valkey(home: Path) -> Iterator[Valkey]:
+    server = Valkey(home / "valkey", found(find_valkey))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def seaweedfs(home: Path) -> Iterator[SeaweedFS]:
+    server = SeaweedFS(home / "seaweedfs", found(find_seaweedfs))
+    server.start()
+    yield server
+    server.stop()
