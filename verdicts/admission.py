@@ -215,6 +215,7 @@ def report_facts(report: Report) -> ReportFacts:
         receipt=_receipt_facts(report),
         order=report.order,
         summary=report.summary,
+        tool=report.tool,
     )
 
 
@@ -314,6 +315,7 @@ def _report_json(report: Report) -> dict[str, Any]:
     return {
         "report": str(report.pk),
         "grader": report.grader,
+        "tool": report.tool,
         "verdict": report.verdict,
         "errored": report.errored,
         "model": report.model,

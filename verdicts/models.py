@@ -171,6 +171,9 @@ class Report(models.Model):
     head_digest = models.BinaryField(max_length=32)
     head_seq = models.PositiveBigIntegerField()
     grader = models.CharField(max_length=16, choices=grader_choices)
+    tool = models.CharField(
+        max_length=120, blank=True, help_text="Of one grader's tools none replaces another's word."
+    )
     verdict = models.CharField(max_length=4, choices=verdict_choices)
     summary = models.TextField(blank=True)
     errored = models.BooleanField(default=False)

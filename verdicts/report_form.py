@@ -38,6 +38,7 @@ _HEAD: Final = re.compile(r"[0-9a-f]{64}")
 _FIELDS: Final = frozenset(
     [
         "grader",
+        "tool",
         "summary",
         "head_digest",
         "issues",
@@ -85,6 +86,7 @@ class ReadReport:
     """A report as values. `verdict` is the grader's claim, or `claimed_verdict` of the issues."""
 
     grader: Grader
+    tool: str
     head_digest: bytes
     verdict: Verdict
     summary: str
@@ -130,6 +132,7 @@ def read_report(report: object) -> ReadReport:
     )
     return ReadReport(
         grader=grader,
+        tool=_text(body, "tool", "", MAX_NAME),
         head_digest=_read_head(body["head_digest"]),
         verdict=verdict,
         summary=_text(body, "summary", "", MAX_SUMMARY),

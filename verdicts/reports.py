@@ -23,11 +23,13 @@ INSERT_ROWS = 500
 
 
 @transaction.atomic
-def file_report(*, branch_id: UUID, actor: Actor, report: Mapping[str, Any]) -> Report:
+def file_report(
+    *, branch_id: UUID, actor: Actor, report: Mapping[str, Any], raw_sha256: str | None = None
+) -> Report:
     """Stores what a grader says of one head, with fingerprints that the server computes.
 
-    `report` is the body of `POST branches/{b}/reports`; raises BadReport or MalformedJson with a
-    pointer. A receipt that does not stand is kept and shown, and shuts the gate: it refuses
+    `report` is the body of `POST branches/{b}/reports`, and `raw_sha256` the digest of the bytes
+    that it was read from, if those were others; raises BadReport or MalformedJson with a pointer. A receipt that does not stand is kept and shown, and shuts the gate: it refuses
     nothing here.
 
     A report on an older head of the branch is stored, and never counts. One that the same actor
@@ -38,7 +40,7 @@ def file_report(*, branch_id: UUID, actor: Actor, report: Mapping[str, Any]) -> 
     actor.demand(branch.project_id, Right.READ)
     read = read_report(report)
     _check_actor(actor, branch, read.grader)
-    raw_sha256 = hashlib.sha256(encode_sorted(report)).hexdigest()
+    raw_sha256 = raw_sha256 or hashlib.sha256(encode_sorted(report)).hexdigest()
     head_seq = _seq_of_head(branch, read.head_digest)
     same = _find_same(branch, actor, read, raw_sha256)
     return same or _store(branch, actor, read, head_seq, raw_sha256)
@@ -68,7 +70,9 @@ def _seq_of_head(branch: Branch, digest: bytes) -> int:
 
 def _find_same(branch: Branch, actor: Actor, read: ReadReport, raw_sha256: str) -> Report | None:
     last = (
-        Report.objects.filter(branch=branch, head_digest=read.head_digest, grader=read.grader)
+        Report.objects.filter(
+            branch=branch, head_digest=read.head_digest, grader=read.grader, tool=read.tool
+        )
         .order_by("-order")
         .first()
     )
@@ -94,6 +98,7 @@ def _store(
         head_digest=read.head_digest,
         head_seq=head_seq,
         grader=read.grader.value,
+        tool=read.tool,
         verdict=read.verdict.value,
         summary=read.summary,
         errored=read.errored,

@@ -247,6 +247,7 @@ def test_an_admission_carries_what_the_provenance_needs(
         {
             "report": str(report.pk),
             "grader": "test",
+            "tool": "",
             "verdict": "pass",
             "errored": False,
             "model": "",

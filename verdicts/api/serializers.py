@@ -47,6 +47,9 @@ class IssueSerializer(FoundIssueSerializer):
 class ReportRequestSerializer(Shape):
     grader = serializers.ChoiceField([grader.value for grader in Grader])
     head_digest = serializers.CharField(help_text="of the head that was graded")
+    tool = serializers.CharField(
+        required=False, help_text="which of this grader's tools; each has its own latest report"
+    )
     issues = FoundIssueSerializer(many=True)
     summary = serializers.CharField(required=False)
     verdict = serializers.ChoiceField([verdict.value for verdict in Verdict], required=False)
@@ -73,6 +76,7 @@ class ReportSerializer(Shape):
     order = serializers.IntegerField()
     head = GradedHeadSerializer()
     grader = serializers.ChoiceField([grader.value for grader in Grader])
+    tool = serializers.CharField()
     verdict = serializers.ChoiceField(
         [verdict.value for verdict in Verdict], help_text="the grader's claim"
     )
@@ -86,9 +90,27 @@ class ReportSerializer(Shape):
     trace = serializers.DictField()
     receipt = StandingReceiptSerializer(allow_null=True)
     result_digest = serializers.CharField()
+    raw_sha256 = serializers.CharField(help_text="of the bytes that the report was read from")
     by = BySerializer()
     received_at = serializers.DateTimeField()
     issues = IssueSerializer(many=True)
+
+
+class ImportedSerializer(Shape):
+    format = serializers.CharField(help_text="as it was read")
+    head_digest = serializers.CharField()
+    raw_sha256 = serializers.CharField()
+    results = ReportSerializer(many=True)
+
+
+class PreviewedSerializer(Shape):
+    format = serializers.CharField(help_text="as it was read")
+    head_digest = serializers.CharField()
+    results = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="bodies for POST branches/{b}/reports, each with the result_digest that a "
+        "receipt has to sign beside it",
+    )
 
 
 class ReportPageSerializer(Shape):

@@ -2,10 +2,12 @@
 
 from django.urls import URLPattern, path
 
-from verdicts.api import merges, reports
+from verdicts.api import imports, merges, reports
 
 urlpatterns: list[URLPattern] = [
     path("branches/<uuid:branch>/reports", reports.BranchReports.as_view()),
+    path("branches/<uuid:branch>/reports/import", imports.ReportImport.as_view()),
+    path("reports/<uuid:report>/raw", imports.ReportRaw.as_view()),
     path("branches/<uuid:branch>/gate", reports.BranchGate.as_view()),
     path("merges", merges.MergeList.as_view()),
     path("merges/<uuid:merge>", merges.MergeDetail.as_view()),

@@ -44,7 +44,8 @@ class ReceiptFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """One report about one head. `order` rises with the time of arrival.
+    """One report about one head. `order` rises with the time of arrival; `tool` names which of a
+    grader's tools spoke, or is empty.
 
     `verdict` is what the grader claims: it is part of what a receipt signs, and nothing else.
     """
@@ -56,6 +57,7 @@ class ReportFacts:
     receipt: ReceiptFacts | None = None
     order: int = 0
     summary: str = ""
+    tool: str = ""
 
 
 @dataclass(frozen=True, slots=True)

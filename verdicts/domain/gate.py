@@ -1,8 +1,9 @@
 """The gate: reports about one head in, one decision out. Pure, total, and distrustful.
 
-What counts, for each grader: its latest report that ran, and any errored one that came after it
-(findings of a crash may shut the gate, never open it). Reports that arrived as one (equal order)
-count together. Older reports serve the N-of-M vote of an advisory grader only.
+What counts, for each tool of a grader: its latest report that ran, and any errored one that came
+after it (findings of a crash may shut the gate, never open it). One tool's word never takes the
+place of another's: a clean pyright says nothing about what mypy found. Reports that arrived as one
+(equal order) count together. Older reports serve the N-of-M vote of an advisory grader only.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -60,9 +61,10 @@ def effective_severity(issue: IssueFacts, grader: Grader) -> Severity:
 
 @dataclass(frozen=True, slots=True)
 class _Weighed:
-    """The reports of one grader, sorted out."""
+    """The reports of one tool of one grader, sorted out."""
 
     grader: Grader
+    tool: str
     ran: tuple[ReportFacts, ...]
     errored: tuple[ReportFacts, ...]
     window: tuple[ReportFacts, ...]
@@ -71,13 +73,18 @@ class _Weighed:
     def counted(self) -> tuple[ReportFacts, ...]:
         return self.ran + self.errored
 
+    @property
+    def name(self) -> str:
+        return f"{self.grader} ({self.tool})" if self.tool else self.grader.value
 
-def _weigh(grader: Grader, reports: list[ReportFacts], advisory_window: int) -> _Weighed:
+
+def _weigh(grader: Grader, tool: str, reports: list[ReportFacts], advisory_window: int) -> _Weighed:
     ran = [report for report in reports if not report.errored]
     last = max((report.order for report in ran), default=None)
     orders = sorted({report.order for report in ran}, reverse=True)[: max(advisory_window, 1)]
     return _Weighed(
         grader=grader,
+        tool=tool,
         ran=tuple(report for report in ran if report.order == last),
         errored=tuple(
             report for report in reports if report.errored and (last is None or report.order > last)
@@ -245,7 +252,7 @@ def _worst(findings: Iterable[_Finding]) -> Verdict:
 
 def _standing(
     grader: Grader,
-    weighed: _Weighed | None,
+    weighed: tuple[_Weighed, ...],
     findings: list[_Finding],
     unproven: list[Reason],
     *,
@@ -255,19 +262,22 @@ def _standing(
     def stand(verdict: str, why: str, proof: str = "") -> Standing:
         return Standing(grader, verdict, grader in ADVISORY, why, proof, required)
 
-    if weighed is None:
+    if not weighed:
         if stale:
             return stand("stale", "graded an older head")
         return stand("pending", "no report on this head")
-    if not weighed.ran:
-        return stand("error", "it did not run")
-    proof = next((_proof(report) for report in weighed.ran if report.receipt), "")
+    ran = [report for item in weighed for report in item.ran]
+    broken = [item for item in weighed if not item.ran]
+    if broken and (required or not ran):
+        named = " and ".join(item.tool for item in broken if item.tool)
+        return stand("error", f"{named or 'it'} did not run")
+    proof = next((_proof(report) for report in ran if report.receipt), "")
     if unproven:
         return stand("fail", "; ".join(reason.text for reason in unproven), proof)
     verdict = _worst(findings)
     worst = max(findings, key=lambda finding: finding.severity.rank, default=None)
     if worst is None or verdict == Verdict.PASS:
-        why = next((report.summary for report in weighed.ran if report.summary), "0 findings")
+        why = next((report.summary for report in ran if report.summary), "0 findings")
     else:
         count = sum(finding.severity.rank >= Severity.WARNING.rank for finding in findings)
         why = worst.issue.message if count == 1 else f"{count} findings: {worst.issue.message}"
@@ -284,7 +294,7 @@ def _proof(report: ReportFacts) -> str:
 
 
 def _absent_reasons(
-    required: Iterable[RequiredGrader], weighed: Mapping[Grader, _Weighed]
+    required: Iterable[RequiredGrader], weighed: Mapping[Grader, tuple[_Weighed, ...]]
 ) -> list[Reason]:
     reasons = []
     for wanted in required:
@@ -292,9 +302,11 @@ def _absent_reasons(
         if grader not in weighed:
             text = f"{grader}: required, and it has not reported on this head"
             reasons.append(Reason("required", grader, text))
-        elif not weighed[grader].ran:
-            text = f"{grader}: required, and it did not run: its every report errored"
-            reasons.append(Reason("required", grader, text))
+        # A tool that spoke and never ran is missed even where another of this grader ran.
+        for item in weighed.get(grader, ()):
+            if not item.ran:
+                text = f"{item.name}: required, and it did not run: its every report errored"
+                reasons.append(Reason("required", grader, text))
     return reasons
 
 
@@ -326,7 +338,7 @@ def decide_gate(
     weighed = _weigh_all(reports, advisory_window)
     unproven: dict[Grader, list[Reason]] = {}
     for item in wanted:
-        for report in weighed[item.grader].ran if item.grader in weighed else ():
+        for report in (report for tool in weighed.get(item.grader, ()) for report in tool.ran):
             unproven.setdefault(item.grader, []).extend(
                 _receipt_reasons(
                     report,
@@ -337,13 +349,16 @@ def decide_gate(
                     inputs_digest=inputs_digest,
                 )
             )
-    findings = {grader: _findings(item) for grader, item in weighed.items()}
+    findings = {
+        grader: [finding for tool in tools for finding in _findings(tool)]
+        for grader, tools in weighed.items()
+    }
     return _reduced(wanted, weighed, findings, unproven, stale_graders)
 
 
 def _reduced(
     wanted: list[RequiredGrader],
-    weighed: dict[Grader, _Weighed],
+    weighed: dict[Grader, tuple[_Weighed, ...]],
     findings: dict[Grader, list[_Finding]],
     unproven: dict[Grader, list[Reason]],
     stale_graders: frozenset[Grader],
@@ -354,7 +369,7 @@ def _reduced(
         *(reason for reasons in unproven.values() for reason in reasons),
         *_disagreements(everything),
     ]
-    graded = any(item.ran for item in weighed.values())
+    graded = any(tool.ran for tools in weighed.values() for tool in tools)
     verdict = Verdict.FAIL if failures else _worst(everything)
     ungraded = [] if graded else [Reason("nothing_graded", None, "nothing graded this head")]
     if ungraded and verdict == Verdict.PASS:
@@ -368,7 +383,7 @@ def _reduced(
         standings=tuple(
             _standing(
                 grader,
-                weighed.get(grader),
+                weighed.get(grader, ()),
                 findings.get(grader, []),
                 unproven.get(grader, []),
                 required=grader in asked,
@@ -379,10 +394,17 @@ def _reduced(
     )
 
 
-def _weigh_all(reports: Collection[ReportFacts], advisory_window: int) -> dict[Grader, _Weighed]:
-    by_grader: dict[Grader, list[ReportFacts]] = {}
-    for report in sorted(reports, key=lambda item: (_ORDER[item.grader], item.order, repr(item))):
-        by_grader.setdefault(report.grader, []).append(report)
-    return {
-        grader: _weigh(grader, reports, advisory_window) for grader, reports in by_grader.items()
-    }
+def _weigh_all(
+    reports: Collection[ReportFacts], advisory_window: int
+) -> dict[Grader, tuple[_Weighed, ...]]:
+    by_tool: dict[tuple[Grader, str], list[ReportFacts]] = {}
+    ranked = sorted(
+        reports, key=lambda item: (_ORDER[item.grader], item.tool, item.order, repr(item))
+    )
+    for report in ranked:
+        by_tool.setdefault((report.grader, report.tool), []).append(report)
+    weighed: dict[Grader, tuple[_Weighed, ...]] = {}
+    for (grader, tool), told in by_tool.items():
+        item = _weigh(grader, tool, told, advisory_window)
+        weighed[grader] = (*weighed.get(grader, ()), item)
+    return weighed

@@ -88,5 +88,7 @@ def _check_key(key: str) -> None:
 
 def _hash_request(request: Request) -> str:
     """Of the address and the body's value, so that compression and spaces make no difference."""
-    parts = (request.method or "", request.get_full_path(), encode(request.data).decode())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    data: Any = request.data
+    body = data if isinstance(data, bytes) else encode(data)
+    told = f"{request.method or ''}\n{request.get_full_path()}\n".encode()
+    return hashlib.sha256(told + body).hexdigest()

@@ -74,6 +74,21 @@ class StrictJSONParser(BaseParser):
         return strict_json.decode(raw, max_depth=strict_json.MAX_DEPTH + ENVELOPE_DEPTH)
 
 
+class RawParser(BaseParser):
+    """Any media type: the body as bytes, decompressed, for formats that are read elsewhere."""
+
+    media_type = "*/*"
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        request = (parser_context or {})["request"]
+        return read_body(stream, request.META.get("HTTP_CONTENT_ENCODING", ""))
+
+
 class JSONLinesParser(BaseParser):
     """`application/jsonl`: one event a line; the same value as a JSON body `{"events": [...]}`."""
 

@@ -26,6 +26,7 @@ from tests.make import (
 from tests.verdicts.make import push
 from verdicts.admission import admit_merge
 from verdicts.api import urls as verdicts_urls
+from verdicts.imports import import_reports
 from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
 from verel_site.access.rights import Role, Scope
@@ -62,6 +63,8 @@ ALLOWED = {
     "POST approvals/{approval}/answer": JUDGES,
     "POST branches/{branch}/reports": frozenset(["key reports:write"]),
     "GET branches/{branch}/reports": EVERYONE,
+    "POST branches/{branch}/reports/import": frozenset(["key reports:write"]),
+    "GET reports/{report}/raw": EVERYONE,
     "GET branches/{branch}/gate": EVERYONE,
     "POST merges": JUDGES,
     "GET merges/{merge}": EVERYONE,
@@ -74,6 +77,7 @@ ALLOWED = {
 # Lists over all of a reader's projects: a stranger is shown an empty one.
 EMPTY_TO_STRANGERS = {"GET events", "GET approvals"}
 DIGEST = "00" * 32
+CLEAN = b'<testsuite><testcase name="caps"/></testsuite>'
 
 
 class World:
@@ -105,6 +109,7 @@ class World:
             "approval": Approval.objects.get().pk,
             "merge": merge.pk,
             "dataset": dataset.pk,
+            "report": import_reports(branch_id=trunk.pk, actor=SYSTEM, raw=CLEAN)[0].pk,
         }
 
     def ask(self, operation: str, api: Api) -> int:

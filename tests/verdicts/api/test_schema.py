@@ -41,6 +41,7 @@ def test_whatever_creates_takes_an_idempotency_key() -> None:
         "branches/{branch}/events",
         "branches/{branch}/forks",
         "branches/{branch}/reports",
+        "branches/{branch}/reports/import",
         "merges",
         "datasets",
     }
