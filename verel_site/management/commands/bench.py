@@ -1,0 +1,78 @@
+import json
+import subprocess
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from verel_site.bench.figures import Case, all_cases, run_case
+from verel_site.bench.scratch import scratch_environment
+
+
+class Command(BaseCommand):
+    help = (
+        "Measure against the raw limits of this machine, in a throwaway database on the server "
+        "that VEREL_DATABASE_URL names. `all`, or names of benchmarks."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("names", nargs="+", metavar="NAME", help="see --list")
+        parser.add_argument("--json", action="store_true", help="one JSON object a line")
+        parser.add_argument("--tiny", action="store_true", help="see that it runs, not how fast")
+        parser.add_argument("--sizes", type=int, nargs=2, help="two other sizes, the smaller first")
+        parser.add_argument("--inside", action="store_true", help="in this very installation")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        chosen = pick_cases(options["names"])
+        if options["inside"]:
+            self._measure(chosen, options)
+            return
+        # Each in a fresh database, so that none is measured on top of another's rows.
+        for cases in [chosen] if options["tiny"] else [[case] for case in chosen]:
+            with scratch_environment() as env:
+                done = subprocess.run(_inside(cases, options), env=env, cwd=settings.BASE_DIR)
+            if done.returncode:
+                raise CommandError(f"{', '.join(case.name for case in cases)} failed.")
+
+    def _measure(self, chosen: list[Case], options: dict[str, Any]) -> None:
+        if settings.SETTINGS_MODULE != "verel_site.bench.settings":
+            raise CommandError("--inside is for the child process that bench itself starts.")
+        call_command("migrate", interactive=False, verbosity=0)
+        for case in chosen:
+            sizes = options["sizes"] or (case.tiny if options["tiny"] else case.sizes)
+            for line in run_case(case, tuple(sizes)):
+                text = json.dumps(line) if options["json"] else _as_text(line)
+                self.stdout.write(text)
+                self.stdout.flush()
+
+
+def pick_cases(names: list[str]) -> list[Case]:
+    """Raises CommandError, with the names that there are."""
+    known = all_cases()
+    if names == ["all"]:
+        return list(known.values())
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise CommandError(f"No benchmark {unknown[0]!r}; there are {', '.join(known)}, all.")
+    return [known[name] for name in names]
+
+
+def _inside(cases: list[Case], options: dict[str, Any]) -> list[str]:
+    names = [case.name for case in cases]
+    command = [sys.executable, "manage.py", "bench", *names, "--inside"]
+    command += [f"--{flag}" for flag in ("json", "tiny") if options[flag]]
+    if options["sizes"]:
+        command += ["--sizes", *map(str, options["sizes"])]
+    return command
+
+
+def _as_text(line: dict[str, Any]) -> str:
+    grown = "" if line["growth"] is None else f"  growth {line['growth']}"
+    met = {True: "met", False: "missed", None: ""}[line["met"]]
+    return (
+        f"{line['name']:<28} {line['database']:<10} {line['size']:>9,}  "
+        f"{line['figure']:>12,.2f} {line['unit']:<12} limit {line['limit']:>12,.2f}  "
+        f"ratio {line['ratio']:>6.3f}  {line['target']:<24} {met}{grown}"
+    )
