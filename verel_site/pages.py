@@ -9,12 +9,14 @@ from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
 from verel_site.access.links import use_link
 from verel_site.access.models import Project
 from verel_site.access.projects import request_actor
 
 
+@require_safe
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
     project = (
@@ -42,10 +44,12 @@ class SignIn(View):
         return redirect("home")
 
 
+@require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "alive"})
 
 
+@require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Each dependency, and what is degraded. 503 only where nothing can be served."""
     checks = {"database": _database_answers()}

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.decorators.http import require_http_methods
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from branches.urls import make_urlpatterns
@@ -14,9 +15,13 @@ from verel_site.pages import SignIn, healthz, home, readyz
 # Its template is for GET: DRF would render the answer to OPTIONS with it, and fail.
 docs = SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
 
+login = require_http_methods(["GET", "HEAD", "POST"])(
+    LoginView.as_view(redirect_authenticated_user=True)
+)
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
-    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("login/", login, name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("sign-in/<str:token>/", SignIn.as_view(), name="sign-in"),
     path("kit/", show_kit, name="kit"),

@@ -20,6 +20,7 @@ from branches.views.runs import ReadVerdicts, no_verdicts
 from verel_site.access.actors import Actor
 from verel_site.access.models import RememberedAnswer
 from verel_site.access.projects import request_actor, show_project
+from verel_site.access.rights import Right
 from verel_site.kit.htmx import asked_partial, render_page
 from verel_site.kit.refusals import Forbidden, NotFound, Refusal
 
@@ -82,6 +83,7 @@ def fork_once(*, event: Event, actor: Actor, draft: ForkDraft) -> UUID:
     A second press of the button gives the first one's branch. Another text under the same token
     (the form was gone back to, and changed) is another fork.
     """
+    actor.demand(event.project_id, Right.FORK)
     text = "\n".join((str(event.event_id), draft.override, draft.name, draft.reason))
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
     mine = {

@@ -137,3 +137,10 @@ def test_nul_in_the_address_of_a_page_is_refused_before_a_database_is_asked(clie
     refused = client.get(f"/p/{project.slug}/runs/?q=a%00b")
     assert refused.status_code == 400
     assert b"NUL" in refused.content
+
+
+def test_who_is_in_no_project_is_told_whom_to_ask(client: Client) -> None:
+    client.force_login(make_user(name="lone"))
+    page = client.get("/")
+    assert page.status_code == 200
+    assert b"--member lone:admin" in page.content

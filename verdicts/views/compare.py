@@ -154,6 +154,7 @@ def judge_again(request: HttpRequest, comparison: UUID) -> HttpResponse:
     """Takes the reviewer's own label back. It stays in the ledger, and the pair is open again."""
     actor = request_actor(request)
     found = read_comparison(actor=actor, comparison_id=comparison)
+    actor.demand(found.project_id, Right.LABEL)
     mine = own_label(actor=actor, comparison=found)
     if mine is not None:
         withdraw_label(label_id=mine.pk, actor=actor, reason="judges the pair again")

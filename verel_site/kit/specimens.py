@@ -6,6 +6,7 @@ from typing import Final
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
 
 from verel_site.kit import charts
 from verel_site.kit.htmx import render_page
@@ -76,6 +77,7 @@ def make_kit_page() -> KitPage:
     )
 
 
+@require_safe
 def show_kit(request: HttpRequest) -> HttpResponse:
     """The sheet, for developers: in debug mode, or for site staff."""
     if not (settings.DEBUG or (getattr(request, "user", None) and request.user.is_staff)):

@@ -1,0 +1,184 @@
+"""Every route of the product, and who is let in: the one table.
+
+A new route needs a row here, or `tests/access/test_routes.py` fails with its name. A row is
+
+    "METHOD /address/<part>/": POLICY(…)
+
+with a policy of `tests.access.policies`: PUBLIC(), SIGNED_IN(), READ(), RIGHT(Right.MERGE), LISTED(),
+ONLY("admin", "key admin"), SITE_STAFF(). Give `ok=` where those who are let in get another status
+than 200, and `body=` (or `query=`) where the act needs one: a form on pages, JSON under the API.
+`{name}` in them stands for `World.ids[name]`, and so does each `<name>` of the address. Where no
+body is given, or one that breaks a rule, `ok=` is the 409 or 422 that comes after the permission.
+One address may have several rows; a word in parentheses behind the address tells them apart:
+"POST /branches/<branch>/<move>/ (pause)". A socket is "WS /ws/…/", a model of Django's admin one
+line below: `**LEDGER("branches.event")`.
+"""
+
+from typing import Any, Final
+
+from tests.access.policies import (
+    KEPT,
+    LEDGER,
+    LISTED,
+    ONLY,
+    PUBLIC,
+    READ,
+    RIGHT,
+    SIGNED_IN,
+    SITE_STAFF,
+    Row,
+)
+from tests.access.world import ANONYMOUS, EVERYONE, KEYS, OTHER_KEY, STAFF
+from verel_site.access.rights import Right
+
+NO_DIGEST: Final = "00" * 32
+EVENT: Final[dict[str, Any]] = {
+    "event_id": "{fresh}",
+    "type": "data.x",
+    "source": "agent",
+    "ts": "2026-01-01T00:00:00Z",
+    "payload": {},
+}
+PAIR: Final = {
+    "winner": "{left}",
+    "losers": ["{right}"],
+    "expected_heads": {"{left}": "{left_head}", "{right}": "{right_head}"},
+}
+HEADS: Final = {"left_head": "{left_head}", "right_head": "{right_head}"}
+# Nobody but a person has a session, so to pages a key is nobody.
+NOBODY: Final = [ANONYMOUS, OTHER_KEY, *KEYS]
+
+API: Final[dict[str, Row]] = {
+    "GET /api/v1/projects/<project>/runs": READ(),
+    "POST /api/v1/projects/<project>/runs": RIGHT(Right.WRITE_EVENTS, ok=201, body={"goal": "x"}),
+    "GET /api/v1/runs/<run>": READ(),
+    "GET /api/v1/runs/<run>/tree": READ(),
+    "GET /api/v1/events": LISTED(),
+    "GET /api/v1/branches/<branch>": READ(),
+    "POST /api/v1/branches/<branch>/events": RIGHT(
+        Right.WRITE_EVENTS, ok=201, body={"events": [EVENT]}
+    ),
+    "POST /api/v1/branches/<branch>/forks": RIGHT(
+        Right.FORK, ok=201, body={"fork_seq": 1, "override": "x"}
+    ),
+    "GET /api/v1/branches/<branch>/context": READ(),
+    "POST /api/v1/branches/<branch>/pause": RIGHT(Right.STEER),
+    "POST /api/v1/branches/<branch>/resume": RIGHT(Right.STEER, ok=409),
+    "POST /api/v1/branches/<branch>/complete": RIGHT(
+        Right.STEER, Right.RUN_BRANCHES, Right.WRITE_EVENTS
+    ),
+    "POST /api/v1/branches/<branch>/abandon": RIGHT(Right.STEER, body={"reason": "x"}),
+    "POST /api/v1/branches/<branch>/lease": RIGHT(
+        Right.RUN_BRANCHES, ok=409, body={"epoch": 0, "seconds": 9}
+    ),
+    "DELETE /api/v1/branches/<branch>/lease": RIGHT(Right.RUN_BRANCHES, ok=409, body={"epoch": 0}),
+    "POST /api/v1/claims": RIGHT(
+        Right.RUN_BRANCHES, body={"project": "{project}", "worker": "w", "seconds": 9}
+    ),
+    "GET /api/v1/directives": READ(query="project={project}"),
+    "GET /api/v1/approvals": LISTED(),
+    "POST /api/v1/approvals/<approval>/answer": RIGHT(
+        Right.ANSWER, body={"answer": "accept", "request_digest": "{asked}"}
+    ),
+    "GET /api/v1/branches/<branch>/reports": READ(),
+    "POST /api/v1/branches/<branch>/reports": RIGHT(
+        Right.REPORT,
+        ok=201,
+        at={"branch": "left"},
+        body={"grader": "test", "issues": [], "head_digest": "{left_head}"},
+    ),
+    "GET /api/v1/branches/<branch>/gate": READ(),
+    "POST /api/v1/merges": RIGHT(Right.MERGE, ok=201, body=PAIR),
+    "GET /api/v1/merges/<merge>": READ(),
+    "POST /api/v1/merges/<merge>/revert": RIGHT(Right.MERGE, body={"reason": "x"}),
+    "GET /api/v1/triplets": RIGHT(Right.EXPORT, query="project={project}"),
+    "POST /api/v1/datasets": RIGHT(Right.EXPORT, ok=201, body={"project": "{project}"}),
+    "GET /api/v1/datasets/<dataset>": RIGHT(Right.EXPORT),
+    "GET /api/v1/datasets/<dataset>/file": RIGHT(Right.EXPORT),
+    "ANY /api/v1/*": SIGNED_IN(ok=404),
+    "GET /api/schema/": PUBLIC(),
+    "GET /api/docs/": PUBLIC(),
+}
+
+PAGES: Final[dict[str, Row]] = {
+    "GET /": SIGNED_IN(ok=302, but={STAFF: 200}),
+    "GET /login/": PUBLIC(ok=302, but=dict.fromkeys(NOBODY, 200)),
+    "POST /login/": PUBLIC(ok=302, but=dict.fromkeys(NOBODY, 200)),
+    "POST /logout/": PUBLIC(ok=302),
+    "GET /sign-in/<token>/": PUBLIC(ok=302),
+    "GET /kit/": ONLY(STAFF, but=dict.fromkeys(EVERYONE - {STAFF}, 404)),
+    "GET /healthz": PUBLIC(),
+    "GET /readyz": PUBLIC(),
+    "GET /p/<slug>/runs/": READ(),
+    "GET /p/<slug>/overview/": READ(),
+    "GET /p/<slug>/import/": RIGHT(Right.IMPORT),
+    "POST /p/<slug>/import/": RIGHT(Right.IMPORT, ok=422),
+    "GET /runs/<run>/": READ(),
+    "GET /runs/<run>/rows/": READ(),
+    "GET /runs/<run>/branches/": READ(),
+    "GET /runs/<run>/minimap/": READ(),
+    "GET /runs/<run>/next-error/": READ(ok=302),
+    "GET /runs/<run>/compare/": READ(),
+    "GET /runs/<run>/compare/ (pair)": RIGHT(
+        Right.LABEL, ok=302, at={"run": "pair_run"}, query="left={left}&right={right}"
+    ),
+    "GET /events/<event>/": READ(ok=302),
+    "GET /events/<event>/payload/": READ(),
+    "GET /events/<event>/fork/": RIGHT(Right.FORK),
+    "POST /events/<event>/fork/": RIGHT(Right.FORK, ok=302, body={"override": "x"}),
+    "POST /events/<event>/fork/preview/": RIGHT(Right.FORK, body={"override": "x"}),
+    "POST /branches/<branch>/<move>/ (pause)": RIGHT(Right.STEER, ok=302, at={"move": "pause"}),
+    "POST /branches/<branch>/<move>/ (resume)": RIGHT(Right.STEER, ok=409, at={"move": "resume"}),
+    "POST /branches/<branch>/<move>/ (complete)": RIGHT(
+        Right.STEER, ok=302, at={"move": "complete"}
+    ),
+    "POST /branches/<branch>/<move>/ (abandon)": RIGHT(
+        Right.STEER, ok=302, at={"move": "abandon"}, body={"reason": "x"}
+    ),
+    "POST /approvals/<approval>/answer/": RIGHT(
+        Right.ANSWER, ok=302, body={"answer": "accept", "request_digest": "{asked}"}
+    ),
+    "GET /comparisons/<comparison>/": READ(),
+    "POST /comparisons/<comparison>/label/": RIGHT(
+        Right.LABEL, ok=409, body={"choice": "left", "rationale": "x"}
+    ),
+    "POST /comparisons/<comparison>/again/": RIGHT(Right.LABEL, ok=302),
+    "POST /comparisons/<comparison>/merge/": RIGHT(Right.MERGE, ok=409, body=HEADS),
+    "GET /merges/<merge>/": READ(),
+    "POST /merges/<merge>/revert/": RIGHT(Right.MERGE, ok=302, body={"reason": "x"}),
+}
+
+SOCKETS: Final[dict[str, Row]] = {
+    "WS /ws/runs/<run>/": READ(),
+}
+
+ADMIN: Final[dict[str, Row]] = {
+    "GET /admin/": SITE_STAFF(),
+    "ANY /admin/*": SITE_STAFF(ok=404),
+    "GET /admin/<app_label>/": SITE_STAFF(at={"app_label": "auth"}),
+    "GET /admin/autocomplete/": SITE_STAFF(ok=403),
+    "GET /admin/jsi18n/": SITE_STAFF(),
+    "GET /admin/login/": PUBLIC(but={STAFF: 302}),
+    "POST /admin/logout/": PUBLIC(ok=302),
+    "GET /admin/password_change/": SITE_STAFF(),
+    "POST /admin/password_change/": SITE_STAFF(),
+    "GET /admin/password_change/done/": SITE_STAFF(),
+    "GET /admin/r/<content_type_id>/<object_id>/": SITE_STAFF(
+        ok=404, at={"content_type_id": "0", "object_id": "0"}
+    ),
+    **KEPT("auth.user"),
+    "GET /admin/auth/user/<id>/password/": SITE_STAFF(at={"id": "auth.user"}),
+    "POST /admin/auth/user/<id>/password/": SITE_STAFF(at={"id": "auth.user"}),
+    **LEDGER("verdicts.report"),
+    **LEDGER("verdicts.issue"),
+    **LEDGER("verdicts.gatedecision"),
+    **LEDGER("verdicts.policy"),
+    **LEDGER("verdicts.runner"),
+    **LEDGER("verdicts.suite"),
+    **LEDGER("verdicts.nonce"),
+    **LEDGER("verdicts.comparison"),
+    **LEDGER("verdicts.sideorder"),
+    **LEDGER("verdicts.label"),
+}
+
+TABLE: Final[dict[str, Row]] = {**API, **PAGES, **SOCKETS, **ADMIN}

@@ -1,0 +1,127 @@
+"""One project that holds a row of each kind, and everyone who may come to its doors."""
+
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from django.test import Client
+from django.utils import timezone
+
+from branches.datasets import make_dataset
+from branches.domain import terms
+from branches.merges import merge_branches
+from branches.models import Approval, Branch, Event, Merge
+from tests.make import (
+    append,
+    make_draft,
+    make_fork,
+    make_key,
+    make_message,
+    make_person,
+    make_project,
+    make_run,
+    make_user,
+)
+from tests.verdicts.make import push
+from verdicts.admission import admit_merge
+from verdicts.comparisons import open_comparison
+from verel_site.access.actors import SYSTEM
+from verel_site.access.links import create_link
+from verel_site.access.models import Project
+from verel_site.access.rights import Role, Scope
+
+# Stands in the project's texts, and so in no answer to who is not of the project.
+MARK: Final = "KINGFISHER"
+
+ANONYMOUS, STAFF = "anonymous", "staff"
+OTHER_ADMIN, OTHER_KEY = "admin of another project", "key of another project"
+OUTSIDERS: Final = frozenset([STAFF, OTHER_ADMIN, OTHER_KEY])
+ROLES: Final = frozenset(role.value for role in Role)
+KEYS: Final = frozenset(f"key {scope.value}" for scope in Scope)
+EVERYONE: Final = frozenset([ANONYMOUS, *OUTSIDERS, *ROLES, *KEYS])
+
+
+class World:
+    """`ids` has a value for each name that stands in an address or a body of the table."""
+
+    def __init__(self) -> None:
+        self.project: Project = make_project()
+        trunk = make_run(self.project, goal=f"Cap the dose {MARK}")[1]
+        append(trunk, make_message("user", f"Go {MARK}"))
+        winner = make_fork(trunk, 2).branch
+        append(trunk, make_message("assistant", "A"))
+        append(winner, make_message("assistant", "B"))
+        push(winner)
+        merge = merge_branches(
+            winner_id=winner.pk,
+            loser_ids=[trunk.pk],
+            actor=SYSTEM,
+            admission=admit_merge(winner=winner, actor=SYSTEM),
+        )
+        Merge.objects.update(undo_until=timezone.now() - timedelta(seconds=1))
+        left, right = self._make_siblings()
+        self.ids: dict[str, str] = {
+            "project": self.project.slug,
+            "slug": self.project.slug,
+            "project_id": str(self.project.pk),
+            "run": str(trunk.run_id),
+            "branch": str(make_run(self.project, goal=MARK)[1].pk),
+            "paused": str(self._make_asking().pk),
+            "event": str(Event.objects.filter(branch=trunk, seq=2).get().event_id),
+            "merge": str(merge.pk),
+            "dataset": str(make_dataset(project_id=self.project.pk, actor=SYSTEM).pk),
+            "comparison": str(self._compare(left, right)),
+            "pair_run": str(left.run_id),
+            "left": str(left.pk),
+            "right": str(right.pk),
+            "left_head": bytes(left.head_digest).hex(),
+            "right_head": bytes(right.head_digest).hex(),
+            "token": create_link(user=make_user(self.project)),
+            "fresh": str(uuid4()),
+        }
+        asked = Approval.objects.get()
+        self.ids |= {"approval": str(asked.pk), "asked": bytes(asked.request_digest).hex()}
+
+    def _make_siblings(self) -> tuple[Branch, Branch]:
+        trunk = make_run(self.project, goal=f"Pair {MARK}")[1]
+        append(trunk, make_message("user", "Go"))
+        left, right = make_fork(trunk, 2).branch, make_fork(trunk, 2, "Dose = 9mg").branch
+        append(left, make_message("assistant", "L"))
+        append(right, make_message("assistant", "R"))
+        push(left)
+        return left, right
+
+    def _compare(self, left: Branch, right: Branch) -> UUID:
+        judge = make_person(self.project)
+        return open_comparison(left=left.pk, right=right.pk, actor=judge).pk
+
+    def _make_asking(self) -> Branch:
+        asking = make_run(self.project, goal=MARK)[1]
+        request = {"approval_id": "0" * 31 + "1", "action": "deploy", "args": {"to": MARK}}
+        append(asking, make_draft(terms.APPROVAL_REQUESTED, request))
+        return asking
+
+    def fill(self, value: Any) -> Any:
+        """`value` with each `{name}` in it replaced by the world's own."""
+        if isinstance(value, dict):
+            return {self.fill(key): self.fill(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.fill(item) for item in value]
+        return value.format(**self.ids) if isinstance(value, str) else value
+
+
+def make_clients(world: World) -> dict[str, Client]:
+    """A client for each of EVERYONE: people have a session, keys a header."""
+    other = make_project()
+    keys = {f"key {scope.value}": make_key(world.project, scope.value) for scope in Scope}
+    keys[OTHER_KEY] = make_key(other, "admin", "exports:read")
+    people = {role.value: make_user(world.project, role) for role in Role}
+    people[OTHER_ADMIN] = make_user(other, Role.ADMIN)
+    people[STAFF] = make_user(is_staff=True, is_superuser=True)
+    clients = {ANONYMOUS: Client()}
+    for who, text in keys.items():
+        clients[who] = Client(headers={"Authorization": f"Bearer {text}"})
+    for who, user in people.items():
+        clients[who] = Client()
+        clients[who].force_login(user)
+    return clients
