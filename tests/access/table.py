@@ -111,6 +111,10 @@ PAGES: Final[dict[str, Row]] = {
     "GET /readyz": PUBLIC(),
     "GET /p/<slug>/runs/": READ(),
     "GET /p/<slug>/overview/": READ(),
+    "GET /p/<slug>/gate/": READ(),
+    "POST /p/<slug>/gate/": RIGHT(
+        Right.ADMINISTER, ok=302, body={"warn_may_merge": "1", "reason": "x"}
+    ),
     "GET /p/<slug>/import/": RIGHT(Right.IMPORT),
     "POST /p/<slug>/import/": RIGHT(Right.IMPORT, ok=422),
     "GET /runs/<run>/": READ(),
@@ -118,6 +122,7 @@ PAGES: Final[dict[str, Row]] = {
     "GET /runs/<run>/branches/": READ(),
     "GET /runs/<run>/minimap/": READ(),
     "GET /runs/<run>/next-error/": READ(ok=302),
+    "GET /runs/<run>/verdicts/": READ(),
     "GET /runs/<run>/compare/": READ(),
     "GET /runs/<run>/compare/ (pair)": RIGHT(
         Right.LABEL, ok=302, at={"run": "pair_run"}, query="left={left}&right={right}"
