@@ -106,7 +106,7 @@ def register_runner(
 def revoke_runner(*, runner_id: UUID, actor: Actor, reason: str) -> Runner:
     """From now on no receipt of this runner counts, those already filed included."""
     runner = Runner.objects.filter(pk=runner_id).first()
-    if runner is None:
+    if runner is None or not actor.may(runner.project_id, Right.READ):
         raise NotFound(f"There is no runner {runner_id} that you may see.")
     actor.demand(runner.project_id, Right.CURATE)
     if not reason.strip():

@@ -115,6 +115,9 @@ PAGES: Final[dict[str, Row]] = {
     "POST /p/<slug>/gate/": RIGHT(
         Right.ADMINISTER, ok=302, body={"warn_may_merge": "1", "reason": "x"}
     ),
+    "GET /p/<slug>/gate/runners/": READ(),
+    "POST /p/<slug>/gate/runners/": RIGHT(Right.CURATE, ok=422, body={"name": "ci"}),
+    "POST /runners/<runner>/revoke/": RIGHT(Right.CURATE, ok=302, body={"reason": "x"}),
     "GET /p/<slug>/import/": RIGHT(Right.IMPORT),
     "POST /p/<slug>/import/": RIGHT(Right.IMPORT, ok=422),
     "GET /runs/<run>/": READ(),

@@ -22,7 +22,7 @@ from tests.make import (
     make_run,
     make_user,
 )
-from tests.verdicts.make import push
+from tests.verdicts.make import make_runner, push
 from verdicts.admission import admit_merge
 from verdicts.comparisons import open_comparison
 from verel_site.access.actors import SYSTEM
@@ -77,6 +77,7 @@ class World:
             "left_head": bytes(left.head_digest).hex(),
             "right_head": bytes(right.head_digest).hex(),
             "token": create_link(user=make_user(self.project)),
+            "runner": str(make_runner(self.project).runner.pk),
             "fresh": str(uuid4()),
         }
         asked = Approval.objects.get()
