@@ -47,12 +47,14 @@ HOLDERS: Final[Mapping[Right, frozenset[str]]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """`body` is a form on pages and JSON under the API, with `{name}`s of `World.ids` in it;
+    """`body` is a form on pages and JSON under the API, with `{name}`s of `World.ids` in it,
+    `raw` one that is neither;
     `at` gives an address's part another name of `World.ids`, or a literal."""
 
     let_in: frozenset[str]
     ok: int = 200
     body: Mapping[str, Any] | None = None
+    raw: str = ""
     query: str = ""
     at: Mapping[str, str] = field(default_factory=dict)
     but: Mapping[str, int] = field(default_factory=dict)

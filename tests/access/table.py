@@ -87,6 +87,10 @@ API: Final[dict[str, Row]] = {
         at={"branch": "left"},
         body={"grader": "test", "issues": [], "head_digest": "{left_head}"},
     ),
+    "POST /api/v1/branches/<branch>/reports/import": RIGHT(
+        Right.REPORT, ok=201, raw='<testsuite><testcase name="caps"/></testsuite>'
+    ),
+    "GET /api/v1/reports/<report>/raw": READ(),
     "GET /api/v1/branches/<branch>/gate": READ(),
     "POST /api/v1/merges": RIGHT(Right.MERGE, ok=201, body=PAIR),
     "GET /api/v1/merges/<merge>": READ(),

@@ -102,7 +102,9 @@ def ask(world: World, name: str, row: Row, client: Client, ids: dict[str, str]) 
     client.raise_request_exception = False
     verb = "GET" if method == "ANY" else method
     extra: dict[str, Any] = {"query_params": dict(p.split("=") for p in query.split("&") if p)}
-    if is_api(name) and verb != "GET":
+    if row.raw and verb != "GET":
+        extra |= {"data": row.raw, "content_type": "application/octet-stream"}
+    elif is_api(name) and verb != "GET":
         extra |= {"data": json.dumps(body), "content_type": "application/json"}
     elif body and verb != "GET":
         extra["data"] = body

@@ -25,6 +25,7 @@ from tests.make import (
 from tests.verdicts.make import make_runner, push
 from verdicts.admission import admit_merge
 from verdicts.comparisons import open_comparison
+from verdicts.imports import import_reports
 from verel_site.access.actors import SYSTEM
 from verel_site.access.links import create_link
 from verel_site.access.models import Project
@@ -32,6 +33,7 @@ from verel_site.access.rights import Role, Scope
 
 # Stands in the project's texts, and so in no answer to who is not of the project.
 MARK: Final = "KINGFISHER"
+CLEAN: Final = b'<testsuite><testcase name="caps"/></testsuite>'
 
 ANONYMOUS, STAFF = "anonymous", "staff"
 OTHER_ADMIN, OTHER_KEY = "admin of another project", "key of another project"
@@ -77,6 +79,7 @@ class World:
             "left_head": bytes(left.head_digest).hex(),
             "right_head": bytes(right.head_digest).hex(),
             "token": create_link(user=make_user(self.project)),
+            "report": str(import_reports(branch_id=trunk.pk, actor=SYSTEM, raw=CLEAN)[0].pk),
             "runner": str(make_runner(self.project).runner.pk),
             "fresh": str(uuid4()),
         }
