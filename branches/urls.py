@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path
 
 from branches.selectors.event_page import ReadReports, no_reports
-from branches.views import approvals, events, forks, runs
+from branches.views import approvals, events, forks, runs, search
 from branches.views.runs import ReadVerdicts, no_verdicts
 
 
@@ -16,6 +16,7 @@ def make_urlpatterns(
     reported = {"read_reports": read_reports}
     return [
         path("p/<slug:slug>/runs/", runs.run_list, name="run-list"),
+        path("p/<slug:slug>/search/", search.search, name="search"),
         path("runs/<uuid:run>/", runs.run, judged | reported, name="run"),
         path("runs/<uuid:run>/rows/", runs.run_rows, judged, name="run-rows"),
         path("runs/<uuid:run>/branches/", runs.run_branches, judged, name="run-branches"),

@@ -21,7 +21,7 @@ KEYS = [
     {
         "name": "Everywhere",
         "keys": [
-            ("Ctrl+K", "Search the project's runs"),
+            ("Ctrl+K", "Search the project"),
             ("?", "This list"),
             ("z", "Undo the last merge"),
             ("g r", "Go to runs"),
@@ -42,6 +42,8 @@ KEYS = [
             ("G", "Newest"),
             ("e", "Next error"),
             ("/", "Search in this run"),
+            ("n", "Next hit"),
+            ("N", "Previous hit"),
         ],
     },
     {
@@ -130,7 +132,7 @@ class Shell:
 
     @property
     def search_url(self) -> str:
-        return reverse("run-list", args=[self.project.slug]) if self.project else ""
+        return reverse("search", args=[self.project.slug]) if self.project else ""
 
     @property
     def nav(self) -> list[NavEntry]:

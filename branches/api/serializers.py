@@ -170,6 +170,38 @@ class EventPageSerializer(Shape):
     next = serializers.IntegerField(allow_null=True)
 
 
+class SnippetPieceSerializer(Shape):
+    text = serializers.CharField(trim_whitespace=False)
+    hit = serializers.BooleanField(help_text="whether this piece matched")
+
+
+class HitSerializer(Shape):
+    event_id = serializers.UUIDField()
+    run = serializers.UUIDField()
+    branch = serializers.UUIDField()
+    seq = serializers.IntegerField()
+    position = serializers.IntegerField()
+    type = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    ts = serializers.DateTimeField()
+    snippet = SnippetPieceSerializer(many=True)
+
+
+class IndexSerializer(Shape):
+    position = serializers.IntegerField(help_text="the last event that the index has seen")
+    upto = serializers.DateTimeField(allow_null=True, help_text="when that one was received")
+    compared = serializers.IntegerField(help_text="newer events that were compared directly")
+    complete = serializers.BooleanField(help_text="false: some newer events were not looked at")
+    cut = serializers.IntegerField(help_text="events that the index could not hold whole")
+
+
+class SearchPageSerializer(Shape):
+    results = HitSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
+    notes = serializers.ListField(child=serializers.CharField())
+    index = IndexSerializer()
+
+
 class ForkRequestSerializer(Shape):
     fork_seq = serializers.IntegerField(help_text="the parent's event to fork after")
     override = serializers.CharField(required=False)

@@ -2,13 +2,14 @@
 
 from django.urls import URLPattern, path
 
-from branches.api import agents, approvals, events, forks, runs
+from branches.api import agents, approvals, events, forks, runs, search
 
 urlpatterns: list[URLPattern] = [
     path("projects/<str:project>/runs", runs.RunList.as_view()),
     path("runs/<uuid:run>", runs.RunDetail.as_view()),
     path("runs/<uuid:run>/tree", runs.RunTree.as_view()),
     path("events", events.EventList.as_view()),
+    path("search", search.Search.as_view()),
     path("branches/<uuid:branch>", forks.BranchDetail.as_view()),
     path("branches/<uuid:branch>/events", events.BranchEvents.as_view()),
     path("branches/<uuid:branch>/forks", forks.BranchForks.as_view()),

@@ -113,6 +113,15 @@ def _read_part(part: re.Match[str], reading: _Reading) -> None:
         reading.notes.append(f"“{value.strip()}” has no letter or digit and was left out.")
 
 
+def begin_words(text: str) -> str:
+    """The query that takes its last word for the beginning of one; empty if it does already."""
+    last = next(iter([*_PART.finditer(text[:MAX_QUERY])][-1:]), None)
+    if last is None or last["bare"] is None or last["name"] or last["minus"]:
+        return ""
+    bare: str = last["bare"]
+    return f"{text}*" if split_words(bare[-1]) else ""
+
+
 def types_of(value: str) -> tuple[tuple[str, bool], ...]:
     """The event types that `type:value` stands for, each with whether it is only begun."""
     name, star = value.removesuffix("*"), value.endswith("*")

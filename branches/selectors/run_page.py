@@ -9,6 +9,7 @@ from uuid import UUID
 from django.urls import NoReverseMatch, reverse
 
 from branches.domain.lanes import TreeRow, branch_cell, walk_tree, width
+from branches.domain.search_query import begin_words
 from branches.domain.telling import OTHER
 from branches.domain.terms import ENDED, Status
 from branches.models import Branch, Event, Run
@@ -116,6 +117,8 @@ class Search:
     found: Found
     place: int
     next_href: str
+    previous_href: str
+    begun_href: str
     ids: str
 
     @property
@@ -200,8 +203,8 @@ def read_run_page(
 ) -> RunPage:
     """The page that a view asks for.
 
-    A constant number of queries, whatever the run holds; a search adds one for each thousand
-    events that it looks at. `verdicts` are gates' words by branch; `read_reports` tells those on
+    A constant number of queries, whatever the run holds; a search adds some for each thousand
+    events that the index has not seen. `verdicts` are gates' words by branch; `read_reports` tells those on
     the event that is shown. `error_sought` says that the reader was led back here because no
     later event is an error.
     """
@@ -353,12 +356,19 @@ def _find_chosen(run: Run, window: Window, selected: UUID | None) -> Event | Non
 
 
 def _make_search(view: View, found: Found, selected: UUID | None) -> Search:
-    beside = found.beside(selected, 1)
+
+    def href(by: int) -> str:
+        beside = found.beside(selected, by)
+        return view.href(event=beside, after=None, before=None) if beside else ""
+
+    begun = begin_words(view.q)
     return Search(
         text=view.q,
         found=found,
         place=found.place(selected),
-        next_href=view.href(event=beside, after=None, before=None) if beside else "",
+        next_href=href(1),
+        previous_href=href(-1),
+        begun_href=view.href(q=begun, after=None, before=None) if begun else "",
         ids=" ".join(str(hit) for hit in found.hits),
     )
 

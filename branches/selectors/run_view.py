@@ -9,12 +9,12 @@ from uuid import UUID
 from django.http import QueryDict
 from django.urls import reverse
 
+from branches.domain.search_query import MAX_QUERY
 from branches.domain.telling import KINDS, OTHER
 from verel_site.kit.cursors import read_int
 from verel_site.kit.refusals import BadInput
 
 ALL_KINDS: Final = (*KINDS, OTHER)
-MAX_QUERY: Final = 200
 MAX_CURSOR: Final = 2**62
 
 

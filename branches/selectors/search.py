@@ -27,6 +27,7 @@ from branches.domain.words import Document, make_document, payload_texts
 from branches.models import Branch, Event, Run, SearchCursor
 from branches.selectors.events import payload_of
 from branches.storage.codec import Unreadable
+from branches.storage.payloads import UnreadableEvent
 from branches.storage.search_index import find_positions
 from verel_site.access.models import Project
 from verel_site.kit.cursors import MAX_LIMIT
@@ -61,7 +62,7 @@ def event_document(row: Event) -> Document:
     """The words of an event; none of what was encrypted when it was stored, or cannot be read."""
     try:
         return make_document(event_texts(row))
-    except Unreadable:
+    except (Unreadable, UnreadableEvent):
         # One row that cannot be opened must not keep all later ones from being found.
         return Document((), whole=False)
 
@@ -138,7 +139,7 @@ def find_events(*, project: Project, query: Query, before: int | None, limit: in
     cursor = SearchCursor.objects.filter(project=project).first() or SearchCursor(project=project)
     fresh = Freshness(cursor.position, cursor.upto, cut=cursor.cut)
     if query.is_empty:
-        return Hits((), False, fresh)
+        return Hits((), False, fresh, query.notes)
     clauses, notes = resolve_query(project, query)
     end = MAX_POSITION if before is None else before
     tail, fresh = _compare_tail(project, clauses, fresh, end)

@@ -335,11 +335,12 @@ function nextError(link) {
   location.assign(url);
 }
 
-function nextHit() {
+function nextHit(link) {
   const told = document.querySelector("[data-hits]");
   const ids = told.dataset.hits.split(" ");
   const at = ids.indexOf(chosenRow()?.id.slice(2) ?? "");
-  const next = (at + 1) % ids.length;
+  const by = Number(link.dataset.nextHit);
+  const next = at < 0 ? 0 : (at + by + ids.length) % ids.length;
   const row = document.getElementById(`e-${ids[next]}`);
   if (!row) return goTo(ids[next]);
   if (row.hidden) fold(document.getElementById(`e-${row.dataset.under}`), true);
