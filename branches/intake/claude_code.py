@@ -25,7 +25,6 @@ from branches.intake.files import (
     Tally,
     TranscriptFile,
     Unreadable,
-    append_drafts,
     cut_goal,
     derive_id,
     finish_branch,
@@ -33,6 +32,7 @@ from branches.intake.files import (
     iter_lines,
     record_payload,
     storable,
+    store_fresh,
 )
 from branches.intake.messages import binary_part
 from branches.journal import Draft
@@ -140,11 +140,11 @@ def import_session(
     for record in iter_records(file):
         batch += _drafts_of(record, project_id, survey.session, told, tally)
         if len(batch) >= BATCH_EVENTS:
-            last = _store(branch, batch, tally)
+            last = store_fresh(branch=branch, drafts=batch, tally=tally)
             batch = []
             if progress:
                 progress(record.line.offset, size)
-    last = _store(branch, batch, tally) or last
+    last = store_fresh(branch=branch, drafts=batch, tally=tally) or last
     if last is not None:
         _finish(branch, survey.session, told.moment, last)
     if progress:
@@ -328,21 +328,6 @@ def _why_kept(record: Record) -> str:
     if record.fields.get("isSidechain"):
         return "records of a subagent; kept as they are"
     return f"records of type {record.kind[:60] or 'unknown'!r}; kept as they are"
-
-
-def _store(branch: Branch, drafts: list[Draft], tally: Tally) -> UUID | None:
-    """Stores what is not stored yet, and gives the last id.
-
-    A copied record is known by its id alone: the copy differs in the session that it names.
-    """
-    ids = [draft.event_id for draft in drafts]
-    rows = Event.objects.filter(project_id=branch.project_id, event_id__in=ids)
-    known = set(rows.values_list("event_id", flat=True))
-    first_use = {draft.event_id: draft for draft in reversed(drafts)}
-    fresh = [one for one in drafts if one.event_id not in known and first_use[one.event_id] is one]
-    tally.duplicates += len(drafts) - len(fresh)
-    append_drafts(branch=branch, drafts=fresh, tally=tally)
-    return ids[-1] if ids else None
 
 
 def read_parts(record: Record, told: Told) -> list[Part]:

@@ -163,6 +163,22 @@ def append_drafts(*, branch: Branch, drafts: list[Draft], tally: Tally) -> list[
     return seqs
 
 
+def store_fresh(*, branch: Branch, drafts: list[Draft], tally: Tally) -> UUID | None:
+    """Stores what is not stored yet, and gives the last id.
+
+    A record that another session tells too is known by its id alone: the copy differs in the
+    session that it names.
+    """
+    ids = [draft.event_id for draft in drafts]
+    rows = Event.objects.filter(project_id=branch.project_id, event_id__in=ids)
+    known = set(rows.values_list("event_id", flat=True))
+    first_use = {draft.event_id: draft for draft in reversed(drafts)}
+    fresh = [one for one in drafts if one.event_id not in known and first_use[one.event_id] is one]
+    tally.duplicates += len(drafts) - len(fresh)
+    append_drafts(branch=branch, drafts=fresh, tally=tally)
+    return ids[-1] if ids else None
+
+
 def finish_branch(
     *, branch: Branch, source: str, event_id: UUID, ts: datetime, payload: dict[str, Any]
 ) -> None:

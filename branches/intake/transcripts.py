@@ -3,7 +3,7 @@
 Safe to repeat: every id is derived from what is told, so a second import finds all of it stored.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from branches.intake import claude_code, trajectories
+from branches.intake import claude_code, codex, trajectories
 from branches.intake.files import (
     Outcome,
     Progress,
@@ -28,7 +28,7 @@ from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import BadInput, NotFound, Refusal
 from verel_site.kit.strict_json import MalformedJson, decode
 
-FORMATS: Final = (trajectories.FORMAT, claude_code.FORMAT)
+FORMATS: Final = (trajectories.FORMAT, claude_code.FORMAT, codex.FORMAT)
 AUTO: Final = "auto"
 # The first lines decide; a session begins with some notes before its first message.
 LOOKED_AT_LINES: Final = 50
@@ -103,8 +103,8 @@ def detect_format(path: Path) -> str:
     if head.lstrip().startswith(b"{") and not trajectories.is_json_lines(path):
         return _detect_document(path)
     raise Unreadable(
-        "It is neither a list of OpenAI-chat trajectories nor a Claude Code session: no object in "
-        'it has "traj" or "messages", and no record a "sessionId".'
+        "It is neither a list of OpenAI-chat trajectories nor a session of Claude Code or Codex: no "
+        'object in it has "traj" or "messages", no record a "sessionId" or a "session_meta".'
     )
 
 
@@ -138,8 +138,8 @@ def _format_of(raw: bytes) -> str:
         raise Unreadable(
             "It is the stream that Claude Code prints. Import the session's own file instead."
         )
-    if value.get("type") == "session_meta":
-        raise Unreadable("It is a Codex session; this version reads Claude Code sessions only.")
+    if value.get("type") == "session_meta" and isinstance(value.get("payload"), dict):
+        return codex.FORMAT
     return ""
 
 
@@ -205,12 +205,7 @@ def _import_file(
             format = detect_format(file.path)
         else:
             _check_head(file.path)
-        read = (
-            claude_code.import_session
-            if format == claude_code.FORMAT
-            else trajectories.import_trajectories
-        )
-        read(
+        _READERS[format](
             file=file,
             project_id=project_id,
             actor=actor,
@@ -239,6 +234,13 @@ def _import_file(
     if summary.events or summary.branches:
         _keep(summary, file, project_id, actor)
     return summary
+
+
+_READERS: Final[Mapping[str, Callable[..., None]]] = {
+    trajectories.FORMAT: trajectories.import_trajectories,
+    claude_code.FORMAT: claude_code.import_session,
+    codex.FORMAT: codex.import_rollout,
+}
 
 
 def _check_head(path: Path) -> None:
