@@ -23,6 +23,7 @@ from verel_site.kit.strict_json import MAX_DEPTH, MalformedJson, check, encode
 NAMESPACE: Final = UUID("6b1f8a52-3f0e-5c1d-9a44-0e2d7c9b51f7")
 BATCH_EVENTS: Final = 500
 MAX_LINE_BYTES: Final = 32 * 1024 * 1024
+SKIPPED_BYTES: Final = 64 * 1024
 MAX_RAW_CHARACTERS: Final = 16_000
 MAX_GOAL: Final = 120
 
@@ -66,13 +67,12 @@ class Tally:
     events: int = 0
     branches: int = 0
     duplicates: int = 0
-    runs: list[UUID] = field(default_factory=list)
+    runs: dict[UUID, None] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
     outcomes: list[Outcome] = field(default_factory=list)
 
     def touch_run(self, run: UUID) -> None:
-        if run not in self.runs:
-            self.runs.append(run)
+        self.runs[run] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def iter_lines(path: Path) -> Iterator[Line]:
 
 
 def _skip_line(file: IO[bytes]) -> None:
-    while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+    while (rest := file.readline(SKIPPED_BYTES)) and not rest.endswith(b"\n"):
         pass
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 from uuid import UUID
 
 from django.db import transaction
@@ -19,6 +19,7 @@ from branches.domain import terms
 from branches.domain.divergence import Planned, build_trie
 from branches.domain.events import plain_text
 from branches.intake.files import (
+    MAX_LINE_BYTES,
     Outcome,
     Progress,
     Tally,
@@ -34,6 +35,7 @@ from branches.intake.files import (
     record_payload,
     storable,
 )
+from branches.intake.json_values import TopList, iter_top
 from branches.intake.messages import read_message
 from branches.journal import Draft
 from branches.models import Branch, Event, Run
@@ -49,6 +51,8 @@ SOURCE: Final = "import:trajectory"
 # A list of trials, a trial, its messages: three levels above a message.
 DEPTH: Final = MAX_DEPTH + 3
 KEPT_RUNS: Final = 64
+LOOKED_AT_BYTES: Final = 64 * 1024
+BOM: Final = b"\xef\xbb\xbf"
 MAX_FIGURE: Final = 10**15
 
 
@@ -137,15 +141,13 @@ def import_trajectories(
 
 
 def _iter_items(path: Path) -> Iterator[tuple[Any, str, int, int]]:
-    """`(item, where, done, total)`. JSON lines are read one by one, a document at once."""
-    if not is_json_lines(path):
-        value = decode(path.read_bytes(), max_depth=DEPTH)
-        bare = isinstance(value, list) and bool(value) and _is_message(value[0])
-        items = value if isinstance(value, list) and not bare else [value]
-        for index, one in enumerate(items):
-            yield one, f"trial {index + 1}", index + 1, len(items)
-        return
+    """`(item, where, done, total)`: one item in memory at a time, `done` and `total` in bytes."""
     size = path.stat().st_size
+    if not is_json_lines(path):
+        items = _iter_document(path, size)
+        for number, (one, done) in enumerate(items, start=1):
+            yield one, f"trial {number}", done, size
+        return
     for line in iter_lines(path):
         item: Any
         try:
@@ -155,17 +157,51 @@ def _iter_items(path: Path) -> Iterator[tuple[Any, str, int, int]]:
         yield item, f"line {line.number}", line.offset, size
 
 
+def _iter_document(path: Path, size: int) -> Iterator[tuple[Any, int]]:
+    """The trials of a document. A list of messages is one; nearly always there is one list."""
+    for value, reader in iter_top(path, max_depth=DEPTH):
+        if not isinstance(value, TopList):
+            yield value, reader.done
+            continue
+        elements = iter(value)
+        first = next(elements, None)
+        if _is_message(first):
+            if size > MAX_LINE_BYTES:
+                most = MAX_LINE_BYTES // 1024 // 1024
+                raise Unreadable(f"One list of messages takes at most {most} MB.")
+            yield [first, *elements], reader.done
+        elif first is not None:
+            yield first, reader.done
+            for one in elements:
+                yield one, reader.done
+
+
 def is_json_lines(path: Path) -> bool:
-    """Whether the first line is a JSON value and another line follows it."""
-    lines = iter_lines(path)
-    first, second = next(lines, None), next(lines, None)
-    if first is None or second is None:
-        return False
+    """Whether the first line is a JSON value, or long and an object, and another line follows it."""
+    with path.open("rb") as file:
+        head = file.readline(LOOKED_AT_BYTES)
+        while head and not head.removeprefix(BOM).strip():
+            head = file.readline(LOOKED_AT_BYTES)
+        if head.endswith(b"\n"):
+            return _is_json(head) and _goes_on(file)
+        while (piece := file.readline(LOOKED_AT_BYTES)) and not piece.endswith(b"\n"):
+            pass
+        return head.removeprefix(BOM).lstrip().startswith(b"{") and _goes_on(file)
+
+
+def _is_json(line: bytes) -> bool:
     try:
-        decode(first.raw, max_depth=DEPTH)
+        decode(line, max_depth=DEPTH)
     except MalformedJson:
         return False
     return True
+
+
+def _goes_on(file: IO[bytes]) -> bool:
+    while piece := file.read(LOOKED_AT_BYTES):
+        if piece.strip():
+            return True
+    return False
 
 
 def _is_message(item: object) -> bool:

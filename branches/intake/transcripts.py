@@ -11,8 +11,9 @@ from uuid import UUID
 
 from django.db import transaction
 
-from branches.intake import claude_code, codex, trajectories
+from branches.intake import claude_code, codex, codex_exec, trajectories
 from branches.intake.files import (
+    MAX_LINE_BYTES,
     Outcome,
     Progress,
     Tally,
@@ -28,7 +29,12 @@ from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import BadInput, NotFound, Refusal
 from verel_site.kit.strict_json import MalformedJson, decode
 
-FORMATS: Final = (trajectories.FORMAT, claude_code.FORMAT, codex.FORMAT)
+FORMATS: Final = (
+    trajectories.FORMAT,
+    claude_code.FORMAT,
+    codex.FORMAT,
+    codex_exec.FORMAT,
+)
 AUTO: Final = "auto"
 # The first lines decide; a session begins with some notes before its first message.
 LOOKED_AT_LINES: Final = 50
@@ -128,8 +134,10 @@ def _format_of(raw: bytes) -> str:
         return ""
     if isinstance(value, list):
         return trajectories.FORMAT
-    if not isinstance(value, dict):
-        return ""
+    return _format_of_record(value) if isinstance(value, dict) else ""
+
+
+def _format_of_record(value: Mapping[str, Any]) -> str:
     if isinstance(value.get("sessionId"), str) and "type" in value:
         return claude_code.FORMAT
     if isinstance(value.get("messages", value.get("traj")), list):
@@ -140,10 +148,15 @@ def _format_of(raw: bytes) -> str:
         )
     if value.get("type") == "session_meta" and isinstance(value.get("payload"), dict):
         return codex.FORMAT
+    if value.get("type") == "thread.started" and isinstance(value.get("thread_id"), str):
+        return codex_exec.FORMAT
     return ""
 
 
 def _detect_document(path: Path) -> str:
+    if path.stat().st_size > MAX_LINE_BYTES:
+        most = MAX_LINE_BYTES // 1024 // 1024
+        raise Unreadable(f"One conversation in one object takes at most {most} MB.")
     try:
         value = decode(path.read_bytes(), max_depth=trajectories.DEPTH)
     except MalformedJson as error:
@@ -240,6 +253,7 @@ _READERS: Final[Mapping[str, Callable[..., None]]] = {
     trajectories.FORMAT: trajectories.import_trajectories,
     claude_code.FORMAT: claude_code.import_session,
     codex.FORMAT: codex.import_rollout,
+    codex_exec.FORMAT: codex_exec.import_exec,
 }
 
 

@@ -19,6 +19,10 @@ class MalformedJson(BadInput):
     code = "malformed_json"
 
 
+class Unfinished(MalformedJson):
+    """The text ends, or breaks, before a value does."""
+
+
 class _NotFinite:
     """Stands where NaN or an infinity was read, until the walk finds its place."""
 
@@ -67,6 +71,21 @@ def decode(raw: bytes, *, max_depth: int = MAX_DEPTH, at: str = "") -> Any:
         raise MalformedJson("A number has too many digits.", pointer=at) from error
     check(value, max_depth=max_depth, at=at)
     return value
+
+
+def decode_next(text: str, start: int) -> tuple[Any, int]:
+    """The value that begins at `start`, and where it ends; it is yet to be checked.
+
+    Raises Unfinished where more text may help, else MalformedJson.
+    """
+    try:
+        return _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise Unfinished(f"{error.msg}.") from error
+    except RecursionError as error:
+        raise MalformedJson("Nested deeper than can be read.") from error
+    except ValueError as error:
+        raise MalformedJson("A number has too many digits.") from error
 
 
 def check(value: Any, *, max_depth: int = MAX_DEPTH, at: str = "") -> None:

@@ -29,7 +29,7 @@ HI = json.dumps([{"role": "user", "content": "Hi"}])
         (b"{not json\n}", "not JSON"),
         (b'{"role": "user"}', 'neither "messages" nor "traj"'),
         (b'{"a": 1}\n{"a": 2}\n', "neither a list of OpenAI-chat trajectories nor"),
-        (b'{"type":"session_meta"}\n{}\n', "Codex"),
+        (b'{"type":"session_meta","payload":{}}\n{}\n', "names its thread"),
         (b'{"type":"system","session_id":"x"}\n{}\n', "stream that Claude Code prints"),
         (b"[]", "holds no trial"),
         (b"[1, 2]", "nothing that can be read: trial 1 has no list of messages"),
@@ -71,6 +71,8 @@ def test_a_name_that_is_no_text_and_one_that_is_long_are_kept_as_far_as_they_go(
 
 def test_formats_are_told_from_the_content(write_file: WriteFile) -> None:
     assert detect_format(FIXTURES / "claude_code.fork.jsonl") == "claude-code"
+    assert detect_format(FIXTURES / "codex_rollout.fork.jsonl") == "codex"
+    assert detect_format(FIXTURES / "codex_exec_events.jsonl") == "codex-exec"
     assert detect_format(write_file("a.txt", "\ufeff" + HI)) == "trajectory"
     line = json.dumps({"messages": []})
     assert detect_format(write_file("b.jsonl", f"{line}\n{line}\n")) == "trajectory"
