@@ -50,6 +50,10 @@ _RESULTS: Final = {Verdict.PASS: "PASSED", Verdict.WARN: "WARNED", Verdict.FAIL:
 class _Unfit(Exception):
     """Why a receipt does not stand; its text is shown."""
 
+    def __init__(self, text: str, standing: ReceiptStanding = ReceiptStanding.FORGED) -> None:
+        super().__init__(text)
+        self.standing = standing
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -123,7 +127,7 @@ def check_receipt(*, text: str, branch: Branch, head_digest: bytes, grader: str)
             return Checked(ReceiptStanding.EXPIRED, runner, claims, fault)
         _spend_nonce(branch, head_digest, grader, claims)
     except _Unfit as error:
-        return Checked(ReceiptStanding.FORGED, runner, fault=str(error))
+        return Checked(error.standing, runner, fault=str(error))
     return Checked(ReceiptStanding.VALID, runner, claims)
 
 
@@ -257,13 +261,18 @@ def _in_validity(runner: Runner, issued: datetime) -> bool:
 
 
 def _spend_nonce(branch: Branch, head_digest: bytes, grader: str, claims: Claims) -> None:
+    other = ReceiptStanding.WRONG_SUBJECT
     if claims.branch != str(branch.pk):
-        raise _Unfit("It was issued for another branch.")
+        raise _Unfit("It was issued for another branch.", other)
     if claims.grader != grader:
-        raise _Unfit(f"It was issued for {claims.grader}, not for {grader}.")
+        raise _Unfit(f"It was issued for {claims.grader}, not for {grader}.", other)
     expected = owed_nonce(branch=branch, grader=grader, head_digest=head_digest)
     if not constant_time_compare(claims.nonce, expected):
-        raise _Unfit("Its nonce is not the one owed for this head: unknown, old or used before.")
+        if claims.inputs_digest != head_digest.hex():
+            raise _Unfit("It was issued for another head of this branch.", other)
+        if Nonce.objects.filter(value=claims.nonce).exists():
+            raise _Unfit("Its nonce was used before.", ReceiptStanding.REPLAYED)
+        raise _Unfit("Its nonce is not the one owed for this head, and never was.")
     Nonce.objects.create(branch=branch, head_digest=head_digest, grader=grader, value=expected)
 
 

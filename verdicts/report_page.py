@@ -68,6 +68,8 @@ STANDING_WORDS: Final = {
     ReceiptStanding.UNKNOWN_RUNNER: "Unknown runner",
     ReceiptStanding.REVOKED_RUNNER: "Revoked runner",
     ReceiptStanding.EXPIRED: "Runner not valid then",
+    ReceiptStanding.REPLAYED: "Used before",
+    ReceiptStanding.WRONG_SUBJECT: "For something else",
 }
 
 

@@ -91,6 +91,7 @@ API: Final[dict[str, Row]] = {
         Right.REPORT, ok=201, raw='<testsuite><testcase name="caps"/></testsuite>'
     ),
     "GET /api/v1/reports/<report>/raw": READ(),
+    "GET /api/v1/branches/<branch>/nonces": READ(),
     "GET /api/v1/branches/<branch>/gate": READ(),
     "POST /api/v1/merges": RIGHT(Right.MERGE, ok=201, body=PAIR),
     "GET /api/v1/merges/<merge>": READ(),

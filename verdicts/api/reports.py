@@ -13,15 +13,20 @@ from verdicts.admission import read_gate
 from verdicts.api.answers import report_json
 from verdicts.api.serializers import (
     GateSerializer,
+    NoncesSerializer,
     ReportPageSerializer,
     ReportRequestSerializer,
     ReportSerializer,
 )
+from verdicts.domain.terms import Grader
+from verdicts.policies import current_policy
+from verdicts.receipts import owed_nonce
 from verdicts.reports import file_report
 from verdicts.selectors import read_reports
-from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented
+from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented, query_parameter
 from verel_site.access.idempotency import Answer, answer_once
 from verel_site.kit.cursors import read_page
+from verel_site.kit.refusals import BadInput
 
 
 class BranchReports(Endpoint):
@@ -47,6 +52,24 @@ class BranchReports(Endpoint):
             return 201, report_json(report)
 
         return answer_once(request, project_id=found.project_id, actor=self.actor, act=act)
+
+
+class BranchNonces(Endpoint):
+    @documented(
+        answers={200: NoncesSerializer},
+        parameters=[query_parameter("grader", "one grader; else every required one")],
+    )
+    def get(self, request: Request, branch: UUID) -> Response:
+        """The nonce that each grader's next receipt for this head must carry."""
+        found = read_branch(actor=self.actor, branch_id=branch)
+        named = request.query_params.get("grader")
+        if named is not None and named not in {grader.value for grader in Grader}:
+            raise BadInput("There is no such grader.", parameter="grader")
+        policy = current_policy(project_id=found.project_id)
+        graders = [named] if named else [str(row["grader"]) for row in policy.required]
+        nonces = {grader: owed_nonce(branch=found, grader=grader) for grader in graders}
+        head = bytes(found.head_digest).hex()
+        return Response({"branch": str(found.pk), "head_digest": head, "nonces": nonces})
 
 
 class BranchGate(Endpoint):

@@ -148,6 +148,12 @@ class GateSerializer(Shape):
     )
 
 
+class NoncesSerializer(Shape):
+    branch = serializers.UUIDField()
+    head_digest = serializers.CharField()
+    nonces = serializers.DictField(child=serializers.CharField(), help_text="by grader")
+
+
 class MergeRequestSerializer(Shape):
     winner = serializers.UUIDField()
     losers = serializers.ListField(child=serializers.UUIDField())

@@ -8,6 +8,7 @@ urlpatterns: list[URLPattern] = [
     path("branches/<uuid:branch>/reports", reports.BranchReports.as_view()),
     path("branches/<uuid:branch>/reports/import", imports.ReportImport.as_view()),
     path("reports/<uuid:report>/raw", imports.ReportRaw.as_view()),
+    path("branches/<uuid:branch>/nonces", reports.BranchNonces.as_view()),
     path("branches/<uuid:branch>/gate", reports.BranchGate.as_view()),
     path("merges", merges.MergeList.as_view()),
     path("merges/<uuid:merge>", merges.MergeDetail.as_view()),

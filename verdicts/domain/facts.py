@@ -15,6 +15,8 @@ class ReceiptStanding(StrEnum):
     UNKNOWN_RUNNER = "unknown_runner"
     REVOKED_RUNNER = "revoked_runner"
     EXPIRED = "expired"
+    REPLAYED = "replayed"
+    WRONG_SUBJECT = "wrong_subject"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ from verdicts.domain.terms import (
 
 RECEIPT_REFUSALS = {
     ReceiptStanding.FORGED: "its receipt is forged: the signature or the nonce does not hold",
+    ReceiptStanding.REPLAYED: "its receipt is a replay: the nonce was used before",
+    ReceiptStanding.WRONG_SUBJECT: "its receipt was issued for another branch, head or grader",
     ReceiptStanding.UNKNOWN_RUNNER: "its receipt is signed by a runner that is not registered",
     ReceiptStanding.REVOKED_RUNNER: "its receipt is signed by a runner that was revoked",
     ReceiptStanding.EXPIRED: "its receipt was issued outside the time in which its runner is valid",

@@ -58,6 +58,26 @@ def test_the_gate_names_what_is_owed_and_takes_the_receipt(trunk: Branch, grader
     assert (gate["open"], gate["nonces"]) == (True, {})
 
 
+def test_a_second_tool_of_a_grader_gets_a_nonce_of_its_own(trunk: Branch, grader: Api) -> None:
+    """The gate owes none once one tool has proved itself; a runner of the second still needs it."""
+    require(trunk.project, "typecheck")
+    signer = make_runner(trunk.project)
+    seen = set()
+    for tool in ("mypy", "pyright"):
+        owed = data(grader.get(f"branches/{trunk.pk}/nonces"))
+        assert owed == data(grader.get(f"branches/{trunk.pk}/nonces?grader=typecheck"))
+        body = make_report(trunk, "typecheck", tool=tool)
+        receipt = make_receipt(
+            signer, trunk, body, nonce=owed["nonces"]["typecheck"], suite_digest=""
+        )
+        filed = data(grader.post(f"branches/{trunk.pk}/reports", {**body, "receipt": receipt}), 201)
+        assert filed["receipt"]["standing"] == "valid"
+        seen.add(owed["nonces"]["typecheck"])
+    assert len(seen) == 2
+    assert data(grader.get(f"branches/{trunk.pk}/gate"))["open"]
+    problem(grader.get(f"branches/{trunk.pk}/nonces?grader=oracle"), 400, "bad_input")
+
+
 def test_a_repeat_under_one_key_files_one_report(trunk: Branch, grader: Api) -> None:
     body = make_report(trunk, trace={"run": 1})
     path = f"branches/{trunk.pk}/reports"
