@@ -39,6 +39,7 @@ def reports(draw: st.DrawFn) -> ReportFacts:
         errored=draw(st.booleans()),
         issues=tuple(draw(st.lists(issues(), max_size=3))),
         order=draw(st.integers(1, 4)),
+        tool=draw(st.sampled_from(["", "mypy", "pyright"])),
     )
     return dataclasses.replace(report, receipt=draw(st.none() | receipts(report)))
 

@@ -70,25 +70,36 @@ def checks(decision: Decision) -> list[str]:
     return [reason.check for reason in decision.reasons]
 
 
-@pytest.mark.parametrize(
-    ("severity", "left"),
-    [
-        (Severity.INFO, Severity.INFO),
-        (Severity.WARNING, Severity.WARNING),
-        (Severity.ERROR, Severity.WARNING),
-        (Severity.CRITICAL, Severity.WARNING),
-    ],
-)
-def test_a_ceiling_of_warning_lets_lower_severities_be(severity: Severity, left: Severity) -> None:
-    assert clamp(severity, Severity.WARNING) == left
+INFO, WARNING, ERROR, CRITICAL = Severity
+# Severity, and what is left of it under each ceiling from info up.
+CLAMPED = {
+    INFO: (INFO, INFO, INFO, INFO),
+    WARNING: (INFO, WARNING, WARNING, WARNING),
+    ERROR: (INFO, WARNING, ERROR, ERROR),
+    CRITICAL: (INFO, WARNING, ERROR, CRITICAL),
+}
 
 
-@pytest.mark.parametrize("grader", sorted(ADVISORY))
-def test_neither_side_of_a_report_makes_a_model_precise(grader: Grader) -> None:
-    worst = make_issue(Severity.CRITICAL)
-    assert effective_severity(worst, grader) == Severity.WARNING
-    borrowed = dataclasses.replace(worst, source=grader)
-    assert effective_severity(borrowed, Grader.TEST) == Severity.WARNING
+@pytest.mark.parametrize("ceiling", list(Severity))
+@pytest.mark.parametrize("severity", list(Severity))
+def test_a_severity_is_clamped_as_the_table_says(severity: Severity, ceiling: Severity) -> None:
+    assert clamp(severity, ceiling) == CLAMPED[severity][list(Severity).index(ceiling)]
+
+
+# Whether an error may block, by the report's grader and the issue's source, at high confidence.
+@pytest.mark.parametrize("source", list(Grader))
+@pytest.mark.parametrize("grader", list(Grader))
+def test_only_where_neither_side_is_a_model_may_an_error_block(
+    grader: Grader, source: Grader
+) -> None:
+    issue = make_issue(Severity.CRITICAL, source=source)
+    models = {Grader.VISION, Grader.LLM_JUDGE}
+    left = Severity.WARNING if {grader, source} & models else Severity.CRITICAL
+    assert effective_severity(issue, grader) == left
+    unsure = dataclasses.replace(issue, confidence=Confidence.LOW)
+    assert effective_severity(unsure, grader) == Severity.WARNING
+    fairly_sure = dataclasses.replace(issue, confidence=Confidence.MEDIUM)
+    assert effective_severity(fairly_sure, grader) == left
 
 
 def test_nothing_required_and_nothing_graded_warns() -> None:
@@ -222,6 +233,31 @@ def test_the_latest_report_of_a_grader_counts() -> None:
     assert decide(failing, clean).verdict == Verdict.PASS
     again = dataclasses.replace(failing, order=3)
     assert decide(failing, clean, again).verdict == Verdict.FAIL
+
+
+def test_a_clean_tool_does_not_take_the_place_of_another_that_found_something() -> None:
+    found = make_report(Grader.TYPECHECK, make_issue(), order=1, tool="mypy")
+    clean = make_report(Grader.TYPECHECK, order=2, tool="pyright")
+    assert decide(found, clean).verdict == Verdict.FAIL
+    mended = make_report(Grader.TYPECHECK, order=3, tool="mypy")
+    assert decide(found, clean, mended).verdict == Verdict.PASS
+
+
+def test_a_required_grader_s_tool_that_only_errored_is_missed_though_another_ran() -> None:
+    ran = proven(make_report(order=1, tool="unit"))
+    crashed = make_report(order=2, tool="browser", errored=True)
+    decision = decide(ran, crashed, required=[TEST])
+    assert decision.verdict == Verdict.FAIL
+    assert "test (browser)" in decision.reasons[0].text
+    assert (decision.standings[0].verdict, decision.standings[0].why) == (
+        "error",
+        "browser did not run",
+    )
+
+
+def test_every_tool_of_a_required_grader_owes_its_own_receipt() -> None:
+    both = [proven(make_report(order=1, tool="unit")), make_report(order=2, tool="browser")]
+    assert checks(decide(*both, required=[TEST])) == ["receipt"]
 
 
 def test_an_unproven_later_report_takes_the_place_of_a_proven_one() -> None:
@@ -368,3 +404,69 @@ def test_a_gate_that_nobody_graded_never_passes(
 ) -> None:
     crashed = [dataclasses.replace(report, errored=True) for report in given_reports]
     assert decide(*crashed, **extra).verdict != Verdict.PASS
+
+
+@given(st.lists(reports(), max_size=5), issues(), st.data())
+def test_an_advisory_or_unsure_issue_alone_never_shuts_a_gate(
+    given_reports: list[ReportFacts], issue: IssueFacts, data: st.DataObject
+) -> None:
+    """Added to whatever is there, so that it is the one thing that changed."""
+    unsure = data.draw(
+        st.sampled_from(
+            [
+                dataclasses.replace(issue, confidence=Confidence.LOW),
+                dataclasses.replace(issue, source=Grader.VISION),
+                dataclasses.replace(issue, source=Grader.LLM_JUDGE),
+            ]
+        )
+    )
+    order = data.draw(st.integers(1, 5))
+    more = make_report(Grader.HUMAN, unsure, order=order, tool="new")
+    if decide(*given_reports).verdict != Verdict.FAIL:
+        assert decide(*given_reports, more).verdict != Verdict.FAIL
+
+
+@given(st.lists(reports(), min_size=1, max_size=5), settings)
+def test_a_tool_more_never_opens_a_gate(
+    given_reports: list[ReportFacts], extra: dict[str, Any]
+) -> None:
+    """One tool's word does not take the place of another's: the same reports, each by a tool of
+    its own, weigh at least as much as all by one."""
+    one = [dataclasses.replace(report, tool="") for report in given_reports]
+    each = [
+        dataclasses.replace(report, tool=str(index)) for index, report in enumerate(given_reports)
+    ]
+    assert RANK[decide(*each, **extra).verdict] >= RANK[decide(*one, **extra).verdict]
+
+
+@given(st.lists(reports(), max_size=6), settings)
+def test_a_failing_check_is_always_told_and_a_pass_has_nothing_to_tell(
+    given_reports: list[ReportFacts], extra: dict[str, Any]
+) -> None:
+    decision = decide(*given_reports, **extra)
+    assert (decision.verdict == Verdict.PASS) == (not decision.reasons)
+    assert all(reason.text for reason in decision.reasons)
+    asked = {item.grader for item in extra["required"]}
+    assert asked <= {line.grader for line in decision.standings}
+    if decision.verdict != Verdict.FAIL:
+        assert all(line.verdict in ("pass", "warn") for line in decision.standings if line.required)
+
+
+@given(
+    st.sampled_from([Grader.TEST, Grader.DOM, Grader.OCR]),
+    st.sampled_from([Grader.TEST, Grader.DOM, Grader.OCR]),
+    st.sampled_from(Severity),
+    st.sampled_from(Severity),
+)
+def test_precise_graders_on_two_sides_of_one_place_always_fail_closed(
+    one: Grader, other: Grader, first: Severity, second: Severity
+) -> None:
+    told = [
+        make_report(one, make_issue(first, source=one, locator="#cap"), tool="a"),
+        make_report(other, make_issue(second, source=other, locator="#cap"), tool="b"),
+    ]
+    decision = decide(*told)
+    gates = [severity.rank >= Severity.ERROR.rank for severity in (first, second)]
+    assert (decision.verdict == Verdict.FAIL) == any(gates)
+    asked = one != other and gates[0] != gates[1]
+    assert ("disagreement" in checks(decision)) == asked
