@@ -120,6 +120,8 @@ def append_events(
     for index, draft in enumerate(drafts):
         with _pointing_into(index):
             encoded.append(encode(keep_blobs(branch.project_id, draft.payload)))
+    # From here on nobody else of the project stores an id, on whichever branch.
+    lock_project(project_id=branch.project_id)
     known = _read_known(branch, drafts, encoded)
     fresh = _pick_fresh(branch, drafts, encoded, known)
     if fresh:

@@ -42,15 +42,20 @@ class EventQuerySet(Visible["Event"]):
     def of_lineage(
         self, branch: "Branch", *, upto: int, after_step: int = 0
     ) -> "models.query.RawQuerySet[Event]":
-        """The lineage's events in order, those of step > `after_step` only."""
+        """The lineage's events in order, those of step > `after_step` only.
+
+        The run is named beside the branches, so that PostgreSQL looks into its partition alone.
+        """
         sql = (
             LINEAGE
             + """
 SELECT e.* FROM lineage l JOIN branches_event e ON e.branch_id = l.id AND e.seq <= l.upto
+    AND e.run_id = %s
 WHERE l.base + e.seq > %s ORDER BY l.height DESC, e.seq
 """
         )
-        return self.raw(sql, [upto, _as_stored(branch, branch.pk), after_step])
+        keys = [_as_stored(branch, key) for key in (branch.pk, branch.run_id)]
+        return self.raw(sql, [upto, *keys, after_step])
 
 
 def _as_stored(model: models.Model, value: UUID) -> Any:

@@ -11,7 +11,7 @@ from django.db import connection
 from branches.domain.admission import Admission
 from branches.domain.digest import advance_digest, advance_seal
 from branches.forks import Fork
-from branches.journal import Draft, Receipt, append_events
+from branches.journal import Draft, IdReuse, Receipt, append_events
 from branches.leases import Lease, claim_branch
 from branches.merges import AlreadyEnded, GateStale, merge_branches
 from branches.models import Branch, Directive, Event, Merge, Run, Triplet
@@ -141,6 +141,25 @@ def test_one_batch_pushed_by_many_at_once_is_stored_once() -> None:
     trunk.refresh_from_db()
     assert trunk.head_seq == 1 + ROWS
     assert_chains(trunk)
+
+
+def test_one_id_pushed_to_two_branches_at_once_is_stored_once_and_refused_in_words() -> None:
+    project = make_project()
+    for _ in range(4):
+        trunks = [make_run(project)[1] for _ in range(WRITERS)]
+        drafts = [make_draft(payload={"content": str(row)}) for row in range(ROWS)]
+        given = at_once(
+            *(
+                lambda trunk=trunk, drafts=drafts: append_events(
+                    branch_id=trunk.pk, actor=SYSTEM, drafts=drafts
+                )
+                for trunk in trunks
+            )
+        )
+        refused = [item for item in given if isinstance(item, Exception)]
+        assert [type(item) for item in refused] == [IdReuse] * (WRITERS - 1)
+        ids = [draft.event_id for draft in drafts]
+        assert Event.objects.filter(project=project, event_id__in=ids).count() == ROWS
 
 
 def make_siblings() -> tuple[Branch, Branch]:

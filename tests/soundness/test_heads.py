@@ -11,6 +11,7 @@ from pytest_django.fixtures import Settings
 
 from branches.models import Branch
 from tests import make
+from tests.guards import unguarded
 from verel_site.access.models import Project
 from verel_site.heads import (
     KEPT_DAYS,
@@ -45,14 +46,14 @@ def faults(project: Project, *heads: Head) -> list[tuple[str, str]]:
 
 
 def cut_audit_tail() -> None:
-    with connection.cursor() as cursor:
+    with unguarded(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM audit_auditentry")
 
 
 def cut_and_put_back(trunk: Branch) -> None:
     """Cuts the branch's tail and puts its row back to the event before: the chain is whole again."""
     last = trunk.events.get(seq=3)
-    with connection.cursor() as cursor:
+    with unguarded(), connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM branches_event WHERE branch_id = %s AND seq > 3", [trunk.pk.hex]
         )
