@@ -9,6 +9,7 @@ from branches.domain.terms import Granularity
 from branches.merges import merge_branches
 from branches.models import Branch, Merge
 from verdicts.admission import admit_merge
+from verdicts.separation import check_separation
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import NotFound, Unprocessable
@@ -30,8 +31,8 @@ def merge_through_gate(
     granularity: Granularity = Granularity.DECISION,
     bypass_reason: str | None = None,
 ) -> Merge:
-    """Admits the winner's head as it is under lock, and merges. Raises what both raise, and
-    HeadsMissing where `expected_heads` leaves out one of the branches.
+    """Admits the winner's head as it is under lock, and merges. Raises what both raise,
+    SecondPersonNeeded, and HeadsMissing where `expected_heads` leaves out one of the branches.
 
     A merge that is refused leaves nothing behind, no decision of the gate either.
     """
@@ -43,6 +44,8 @@ def merge_through_gate(
     if winner is None:
         raise NotFound(f"There is no branch {winner_id} that you may see.", pointer="/winner")
     actor.demand(winner.project_id, Right.MERGE)
+    losers = [branch for branch in locked if branch.pk != winner_id]
+    check_separation(winner=winner, losers=losers, actor=actor)
     admission = admit_merge(winner=winner, actor=actor, bypass_reason=bypass_reason)
     merge = merge_branches(
         winner_id=winner_id,

@@ -29,6 +29,7 @@ KEYS = [
             ("g g", "Go to the gate's policy"),
             ("g o", "Go to the overview"),
             ("g i", "Go to the import"),
+            ("g s", "Go to the settings"),
             ("Esc", "Close, or leave a field"),
         ],
     },
@@ -150,6 +151,7 @@ class Shell:
             entries.insert(1, NavEntry("waits", "Waiting", f"{runs}?waits=1", "g w", waiting))
         if self.actor.may(self.project.pk, Right.IMPORT):
             entries.append(NavEntry("import", "Import", reverse("import", args=[slug]), "g i"))
+        entries.append(NavEntry("settings", "Settings", reverse("members", args=[slug]), "g s"))
         return entries
 
     @cached_property

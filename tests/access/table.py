@@ -123,6 +123,21 @@ PAGES: Final[dict[str, Row]] = {
     "GET /p/<slug>/gate/runners/": READ(),
     "POST /p/<slug>/gate/runners/": RIGHT(Right.CURATE, ok=422, body={"name": "ci"}),
     "POST /runners/<runner>/revoke/": RIGHT(Right.CURATE, ok=302, body={"reason": "x"}),
+    "GET /p/<slug>/members/": READ(),
+    "POST /p/<slug>/members/": RIGHT(Right.ADMINISTER, body={"username": "new", "role": "viewer"}),
+    "POST /p/<slug>/members/<user>/": RIGHT(
+        Right.ADMINISTER, ok=302, body={"act": "role", "role": "viewer"}
+    ),
+    "GET /p/<slug>/keys/": RIGHT(Right.ADMINISTER),
+    "POST /p/<slug>/keys/": RIGHT(
+        Right.ADMINISTER, body={"name": "new", "scopes": "events:write", "days": "9"}
+    ),
+    "POST /keys/<key>/revoke/": RIGHT(Right.ADMINISTER, ok=302, body={"reason": "x"}),
+    "GET /p/<slug>/settings/": READ(),
+    "POST /p/<slug>/settings/": RIGHT(Right.ADMINISTER, ok=302, body={"separate_duties": "1"}),
+    "GET /p/<slug>/audit/": RIGHT(Right.ADMINISTER),
+    "GET /p/<slug>/audit/file.<kind>": RIGHT(Right.ADMINISTER, at={"kind": "jsonl"}),
+    "GET /p/<slug>/audit/file.<kind> (csv)": RIGHT(Right.ADMINISTER, at={"kind": "csv"}),
     "GET /p/<slug>/import/": RIGHT(Right.IMPORT),
     "POST /p/<slug>/import/": RIGHT(Right.IMPORT, ok=422),
     "GET /runs/<run>/": READ(),

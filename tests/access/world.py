@@ -80,6 +80,8 @@ class World:
             "right_head": bytes(right.head_digest).hex(),
             "token": create_link(user=make_user(self.project)),
             "report": str(import_reports(branch_id=trunk.pk, actor=SYSTEM, raw=CLEAN)[0].pk),
+            "user": str(make_user(self.project).pk),
+            "key": make_key(self.project, "context:read").split("_")[1],
             "runner": str(make_runner(self.project).runner.pk),
             "fresh": str(uuid4()),
         }

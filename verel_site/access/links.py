@@ -1,4 +1,4 @@
-"""One-time sign-in links: for the person at the terminal, used once, gone in an hour."""
+"""One-time sign-in links: for the person at the terminal, and for who is invited."""
 
 import hashlib
 import secrets
@@ -12,13 +12,13 @@ from verel_site.access.models import SignInLink
 LINK_MINUTES = 60
 
 
-def create_link(*, user: User) -> str:
+def create_link(*, user: User, minutes: int = LINK_MINUTES) -> str:
     """The token to put behind /sign-in/; only its SHA-256 is kept."""
     token = secrets.token_urlsafe(32)
     SignInLink.objects.create(
         token_sha256=hashlib.sha256(token.encode()).hexdigest(),
         user=user,
-        expires_at=timezone.now() + timedelta(minutes=LINK_MINUTES),
+        expires_at=timezone.now() + timedelta(minutes=minutes),
     )
     return token
 
@@ -30,4 +30,4 @@ def use_link(*, token: str) -> User | None:
     row = SignInLink.objects.filter(token_sha256=digest, used_at=None, expires_at__gt=now)
     if row.update(used_at=now) != 1:
         return None
-    return User.objects.get(signinlink__token_sha256=digest)
+    return User.objects.filter(signinlink__token_sha256=digest, is_active=True).first()

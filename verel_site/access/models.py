@@ -21,6 +21,9 @@ class Project(models.Model):
     override_in_prompt = models.BooleanField(
         default=False, help_text="Put the override into the prompt of exported triplets."
     )
+    separate_duties = models.BooleanField(
+        default=False, help_text="Who wrote an override may not alone merge what came of it."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:
@@ -60,6 +63,8 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.CharField(max_length=150, blank=True)
+    revoke_reason = models.TextField(blank=True)
 
     def __str__(self) -> str:
         return f"vk_{self.id} {self.name}"
@@ -97,3 +102,18 @@ class RememberedAnswer(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class LoginFailures(models.Model):
+    """How often a sign-in failed of late, by account or by address; neither is kept in the clear."""
+
+    subject = models.CharField(primary_key=True, max_length=64)
+    count = models.PositiveIntegerField(default=0)
+    shut_until = models.DateTimeField(default=timezone.now)
+    touched_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        verbose_name_plural = "login failures"
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.subject[:8]}"

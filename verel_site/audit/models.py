@@ -25,6 +25,11 @@ class AuditEntry(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["project", "number"], name="audit_number_once")
         ]
+        indexes = [
+            models.Index(fields=["project", "subject", "number"], name="audit_subject"),
+            models.Index(fields=["project", "action", "number"], name="audit_action"),
+            models.Index(fields=["project", "actor_name", "number"], name="audit_actor"),
+        ]
         verbose_name_plural = "audit entries"
 
     def __str__(self) -> str:
