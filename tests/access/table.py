@@ -76,6 +76,7 @@ API: Final[dict[str, Row]] = {
         Right.RUN_BRANCHES, body={"project": "{project}", "worker": "w", "seconds": 9}
     ),
     "GET /api/v1/directives": READ(query="project={project}"),
+    "GET /api/v1/search": READ(query="project={project}&q=go"),
     "GET /api/v1/approvals": LISTED(),
     "POST /api/v1/approvals/<approval>/answer": RIGHT(
         Right.ANSWER, body={"answer": "accept", "request_digest": "{asked}"}
@@ -116,6 +117,7 @@ PAGES: Final[dict[str, Row]] = {
     "GET /readyz": PUBLIC(),
     "GET /p/<slug>/runs/": READ(),
     "GET /p/<slug>/overview/": READ(),
+    "GET /p/<slug>/search/": READ(query="q=go"),
     "GET /p/<slug>/gate/": READ(),
     "POST /p/<slug>/gate/": RIGHT(
         Right.ADMINISTER, ok=302, body={"warn_may_merge": "1", "reason": "x"}
