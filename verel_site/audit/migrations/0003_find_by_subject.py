@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0002_separate_duties_and_login_failures'),
-        ('audit', '0001_initial'),
+        ('audit', '0002_kept_entries'),
     ]
 
     operations = [
