@@ -7,6 +7,7 @@ the row it was written for alone; and what opens is held against that SHA-256, e
 
 import base64
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -91,20 +92,35 @@ def _keep(project_id: UUID, part: dict[str, Any], at: str) -> dict[str, Any]:
 
 def inline_blobs(project_id: UUID, payload: dict[str, Any]) -> dict[str, Any]:
     """The payload as it was sent, for a model: each `blob` is `data` again."""
-    content = payload.get("content")
-    if not isinstance(content, list):
-        return payload
-    names = [part["blob"] for part in content if _names_blob(part)]
-    if not names:
-        return payload
-    found = {b.sha256: b for b in Blob.objects.filter(project_id=project_id, sha256__in=names)}
-    parts = [
-        {
-            **{name: value for name, value in part.items() if name not in {"blob", "size"}},
-            "data": base64.b64encode(blob_bytes(found[part["blob"]])).decode(),
-        }
-        if _names_blob(part) and part["blob"] in found
-        else part
+    return inline_many(project_id, [payload])[0]
+
+
+def inline_many(project_id: UUID, payloads: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Payloads as they were sent: one query for all that they name, none where they name none."""
+    lists = [payload.get("content") for payload in payloads]
+    names = {
+        part["blob"]
+        for content in lists
+        if isinstance(content, list)
         for part in content
-    ]
-    return {**payload, "content": parts}
+        if _names_blob(part)
+    }
+    if not names:
+        return list(payloads)
+    rows = Blob.objects.filter(project_id=project_id, sha256__in=names)
+    found = {blob.sha256: base64.b64encode(blob_bytes(blob)).decode() for blob in rows}
+    return [_inline(payload, found) for payload in payloads]
+
+
+def _inline(payload: dict[str, Any], found: Mapping[str, str]) -> dict[str, Any]:
+    content = payload.get("content")
+    if not isinstance(content, list) or not any(map(_names_blob, content)):
+        return payload
+    return {**payload, "content": [_inline_part(part, found) for part in content]}
+
+
+def _inline_part(part: Any, found: Mapping[str, str]) -> Any:
+    if not _names_blob(part) or part["blob"] not in found:
+        return part
+    kept = {name: value for name, value in part.items() if name not in {"blob", "size"}}
+    return {**kept, "data": found[part["blob"]]}

@@ -14,7 +14,7 @@ from branches.domain.lineage import Point, last_shared_point
 from branches.domain.terms import Granularity
 from branches.domain.triplet import Refused, TripletDraft, build_triplet
 from branches.models import Branch, Event, Merge, Triplet
-from branches.selectors.events import iter_lineage, read_lineage
+from branches.selectors.lineage import iter_lineage, read_lineage
 from branches.storage.cold import AlreadyStored, cold_store
 from verel_site.access.projects import lock_project
 from verel_site.kit.refusals import Refusal

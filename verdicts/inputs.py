@@ -7,7 +7,8 @@ from django.core.cache import cache
 from branches.domain import terms
 from branches.domain.events import calls_of
 from branches.models import Branch, Event
-from branches.selectors.events import read_lineage, stored_event
+from branches.selectors.events import stored_event
+from branches.selectors.lineage import read_lineage
 from verdicts.domain.changes import changed_files
 
 KEEP_SECONDS = 3600

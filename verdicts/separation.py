@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.db.models import Q
 
 from branches.models import Branch
-from branches.selectors.events import read_lineage
+from branches.selectors.lineage import read_lineage
 from verdicts.models import Label
 from verel_site.access.actors import Actor
 from verel_site.audit.models import AuditEntry

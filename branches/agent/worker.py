@@ -15,7 +15,7 @@ from branches.domain.terms import Status
 from branches.journal import BranchEnded, Draft, SeqMoved, StaleLease, append_events
 from branches.leases import Lease, claim_branch, extend_lease, release_lease
 from branches.models import Branch
-from branches.selectors.events import iter_lineage
+from branches.selectors.lineage import iter_lineage
 from branches.steering import MoveRefused, complete_branch
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right

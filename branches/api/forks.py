@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import ClassVar
 from uuid import UUID
 
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -31,6 +32,9 @@ FIELDS = ("fork_seq", "override", "note", "name", "claimable")
 CUT = (
     query_parameter("format", f"one of {', '.join(FORMATS)}"),
     query_parameter("upto", "cut after this many events of the suffix", type=int),
+    query_parameter(
+        "cache_control", "1: mark the blocks at the cache points (format anthropic)", type=int
+    ),
 )
 
 
@@ -66,13 +70,15 @@ class BranchDetail(Endpoint):
 
 class BranchContext(Endpoint):
     @documented(answers={200: ContextSerializer}, parameters=CUT)
-    def get(self, request: Request, branch: UUID) -> Response:
+    def get(self, request: Request, branch: UUID) -> HttpResponse:
         """The lineage as a model is to see it; the same prefix is always the same bytes."""
         query = request.query_params
         found = read_branch(actor=self.actor, branch_id=branch)
         upto = read_int(query, "upto", found.head_seq, low=0, high=MAX_WHOLE)
         format = read_format(query.get("format", "openai"))
-        return Response(rehydrate(found, format=format, upto=upto).as_json())
+        marked = read_int(query, "cache_control", 0, low=0, high=1) == 1
+        context = rehydrate(found, format=format, upto=upto, cache_control=marked)
+        return HttpResponse(context.body(), content_type="application/json")
 
 
 class BranchMove(Endpoint):

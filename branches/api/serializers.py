@@ -240,6 +240,11 @@ class ForkSerializer(Shape):
     head = HeadSerializer()
 
 
+class CachePointSerializer(Shape):
+    message = serializers.IntegerField()
+    block = serializers.IntegerField()
+
+
 class ContextSerializer(Shape):
     format = serializers.CharField(help_text="openai, anthropic or events")
     run = serializers.UUIDField()
@@ -251,7 +256,12 @@ class ContextSerializer(Shape):
     approx_tokens = serializers.IntegerField()
     cached_prefix_id = serializers.CharField()
     cache_key = serializers.CharField()
-    breakpoints = serializers.ListField(child=serializers.IntegerField())
+    breakpoints = serializers.ListField(
+        child=serializers.IntegerField(), help_text="the messages of the cache points"
+    )
+    cache_points = CachePointSerializer(
+        many=True, required=False, help_text="format anthropic: where a cache_control belongs"
+    )
     head = HeadSerializer()
 
 

@@ -2,8 +2,10 @@
 
 One pass, no look-ahead: a prefix of the events gives a prefix of the messages, so that a fork's
 context begins with the same bytes as its parent's, and a model server's prefix cache still hits.
-The one message that may still grow is an assistant message at the very end, by the tool calls
-that follow it directly.
+Nothing of a fork ever enters a message of its parent. Within a branch the very last message may
+still grow: an assistant message by the tool calls that follow it directly, and, for an API whose
+turns alternate, any message by further blocks of the same role. (Where a fork's first turn has the
+role of its parent's last, that API takes both together itself.)
 
 Tool calls come in groups: an assistant message and the calls told with it or directly after it
 are one message. A group stays open until something other than an answer to it is said; calls
@@ -13,11 +15,12 @@ that comes later than that is told as a user message.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal, Protocol
 
 from branches.domain.events import (
     Call,
     StoredEvent,
+    Told,
     calls_of,
     compact_json,
     plain_text,
@@ -25,7 +28,7 @@ from branches.domain.events import (
     told_calls,
 )
 from branches.domain.override import escape_breaks
-from branches.domain.wire import AnthropicWire, Json, OpenAIWire, Wire, anthropic_blocks
+from branches.domain.wire import BEGIN, AnthropicWire, Json, OpenAIWire, Wire, anthropic_blocks
 
 type ContextFormat = Literal["events", "openai", "anthropic"]
 
@@ -42,19 +45,27 @@ class Context:
     `system`: text blocks of the leading system messages (format `anthropic` only, else empty).
     `variables`: the fold of patches (the value verbatim, a string) and of states that agents told.
     `tools`: tool objects as the run was started with, not converted.
-    `breakpoints`: ascending indexes into `messages` where a `cache_control` belongs, at most four:
-    the last message before each fork or override, and the last message of all; where there are
-    more, the latest.
-    `approx_tokens`: an estimate, a quarter of the UTF-8 bytes of `system` and `messages` as
-    compact JSON, rounded up. No tokenizer stands behind it, and base64 counts as if it were text.
+    `cache_points`: ascending `(message, block)` indexes where a `cache_control` belongs, at most
+    four: the last block before each fork or override, and the last of all; where there are more,
+    the latest. The block is 0 where messages are not lists of blocks.
     """
 
     messages: list[Json]
     system: list[Json]
     variables: dict[str, Any]
     tools: list[Any]
-    breakpoints: list[int]
-    approx_tokens: int
+    cache_points: list[tuple[int, int]]
+
+    @property
+    def breakpoints(self) -> list[int]:
+        """The messages of the cache points."""
+        return sorted({message for message, _ in self.cache_points})
+
+    @property
+    def approx_tokens(self) -> int:
+        """An estimate, a quarter of the UTF-8 bytes of `system` and `messages` as compact JSON,
+        rounded up. No tokenizer stands behind it, and base64 counts as if it were text."""
+        return approx_tokens([*self.system, *self.messages])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,8 @@ class ToolCall:
 
 @dataclass(slots=True)
 class _Group:
-    """An assistant message and the calls that belong to it; `waiting` maps ids to names."""
+    """An assistant message and the calls that belong to it; `waiting` maps each call's id to the
+    one that it goes by on the wire."""
 
     message: Json | None
     joinable: bool = True
@@ -85,9 +97,11 @@ class Chat:
         self._group: _Group | None = None
         self._names: dict[str, str] = {}  # by call id, for answers that come too late
         self._actions: dict[str, str] = {}  # by approval id
+        self._wire_ids: set[str] = set()
+        self._settled = 0  # so many messages are finished
         self._unnamed = 0
 
-    def add(self, event: StoredEvent) -> None:
+    def add(self, event: Told) -> None:
         """Tell one event. Events that are no message change nothing."""
         tell = _TELL.get(event.type)
         if tell:
@@ -105,21 +119,19 @@ class Chat:
     def close(self) -> None:
         """End the open group: each call that still waits is answered by `NO_RESULT`."""
         group, self._group = self._group, None
-        for call_id in group.waiting if group else ():
-            self.messages.append(self._wire.result(call_id, NO_RESULT, False))
+        for wire_id in group.waiting.values() if group else ():
+            self._append(self._wire.result(wire_id, NO_RESULT, False))
 
     def say(self, role: str, content: object, name: object = None) -> Json | None:
         """Append a message of its own; gives it back unless this wire can not say it."""
         self.close()
         message = self._wire.message(role, content, name)
-        if message is not None:
-            self.messages.append(message)
-        return message
+        return None if message is None else self._append(message)
 
     def say_system(self, content: object) -> None:
         """A system message of the agent's own; leading ones may travel apart."""
         if self._wire.leading_system and not self.messages:
-            self.system.extend(anthropic_blocks(content))
+            self.system.extend(anthropic_blocks(content, images=False))
         else:
             self.say("system", content)
 
@@ -141,19 +153,18 @@ class Chat:
             self._unnamed += 1
             call = Call(f"unnamed_{self._unnamed}", call.name, call.arguments)
         if group.message is None:
-            group.message = self._wire.calling()
-            self.messages.append(group.message)
-        self._wire.add_call(group.message, call)
-        group.waiting[call.call_id] = call.name
+            group.message = self._append(self._wire.calling())
+        wire_id = self._wire_id(call.call_id)
+        self._wire.add_call(group.message, call, wire_id)
+        group.waiting[call.call_id] = wire_id
         self._names[call.call_id] = call.name
 
     def answer(self, call_id: str, name: str, content: object, is_error: bool) -> None:
         """A tool's result: answers its call while that is open, else told as a user message."""
         group = self._group
         if group and call_id in group.waiting:
-            del group.waiting[call_id]
             group.joinable = False
-            self.messages.append(self._wire.result(call_id, content, is_error))
+            self._append(self._wire.result(group.waiting.pop(call_id), content, is_error))
             return
         tool = name or self._names.get(call_id) or call_id or "a tool"
         self.say("user", f"[result of {tool}] {plain_text(content)}")
@@ -175,54 +186,92 @@ class Chat:
             line += f" {compact_json(payload.get('args'))}"
         self.say("system", escape_breaks(f"{line} ({text})" if text else line))
 
+    def settle(self) -> None:
+        """Let nothing that is said later enter a message that stands here already."""
+        self.seal()
+        self._settled = len(self.messages)
+
+    def mark(self) -> tuple[int, int]:
+        """The place of what was said last: its message and its block; -1 before any message."""
+        if not self.messages:
+            return -1, 0
+        content = self.messages[-1]["content"]
+        blocks = self._wire.alternates and isinstance(content, list)
+        return len(self.messages) - 1, max(len(content) - 1, 0) if blocks else 0
+
+    def _append(self, message: Json) -> Json:
+        """Appends a message, or its blocks where the role goes on; gives back the one there is."""
+        if not self._wire.alternates:
+            self.messages.append(message)
+            return message
+        role = message["role"]
+        if not self.messages and role == "assistant":
+            self.messages.append({"role": "user", "content": [{"type": "text", "text": BEGIN}]})
+        if len(self.messages) > self._settled and self.messages[-1]["role"] == role:
+            last = self.messages[-1]
+            last["content"].extend(message["content"])
+            return last
+        self.messages.append(message)
+        return message
+
+    def _wire_id(self, call_id: str) -> str:
+        wire_id = first = self._wire.call_id(call_id)
+        if self._wire.unique_ids:
+            count = 1
+            while wire_id in self._wire_ids:
+                count += 1
+                wire_id = f"{first}_{count}"
+            self._wire_ids.add(wire_id)
+        return wire_id
+
     def _group_of(self, message: Json | None) -> _Group:
         self._group = _Group(message)
         return self._group
 
 
-def _tell_user(chat: Chat, event: StoredEvent) -> None:
+def _tell_user(chat: Chat, event: Told) -> None:
     chat.say("user", event.payload.get("content"), event.payload.get("name"))
 
 
-def _tell_system(chat: Chat, event: StoredEvent) -> None:
+def _tell_system(chat: Chat, event: Told) -> None:
     chat.say_system(event.payload.get("content"))
 
 
-def _tell_assistant(chat: Chat, event: StoredEvent) -> None:
+def _tell_assistant(chat: Chat, event: Told) -> None:
     chat.say_assistant(event.payload.get("content"), event.payload.get("name"), calls_of(event))
 
 
-def _tell_thought(chat: Chat, event: StoredEvent) -> None:
+def _tell_thought(chat: Chat, event: Told) -> None:
     chat.say("assistant", text_of(event.payload.get("text")))
 
 
-def _tell_call(chat: Chat, event: StoredEvent) -> None:
+def _tell_call(chat: Chat, event: Told) -> None:
     for call in calls_of(event):
         chat.call(call)
 
 
-def _tell_result(chat: Chat, event: StoredEvent) -> None:
+def _tell_result(chat: Chat, event: Told) -> None:
     payload = event.payload
     call_id, name = text_of(payload.get("call_id")), text_of(payload.get("name"))
     chat.answer(call_id, name, payload.get("content"), payload.get("is_error") is True)
 
 
-def _tell_override(chat: Chat, event: StoredEvent) -> None:
+def _tell_override(chat: Chat, event: Told) -> None:
     frame = event.payload.get("frame")
     if isinstance(frame, str) and frame:
         chat.say("system", frame)
 
 
-def _tell_request(chat: Chat, event: StoredEvent) -> None:
+def _tell_request(chat: Chat, event: Told) -> None:
     payload = event.payload
     chat.ask(text_of(payload.get("approval_id")), text_of(payload.get("action")))
 
 
-def _tell_resolved(chat: Chat, event: StoredEvent) -> None:
+def _tell_resolved(chat: Chat, event: Told) -> None:
     chat.resolve(event.payload)
 
 
-_TELL: Mapping[str, Callable[[Chat, StoredEvent], None]] = {
+_TELL: Mapping[str, Callable[[Chat, Told], None]] = {
     "data.message.user": _tell_user,
     "data.message.system": _tell_system,
     "data.message.assistant": _tell_assistant,
@@ -255,6 +304,12 @@ class _Rows:
             }
         )
 
+    def mark(self) -> tuple[int, int]:
+        return len(self.messages) - 1, 0
+
+    def settle(self) -> None:
+        """Every event is a message of its own."""
+
 
 class _Facts:
     """What a lineage says beside its messages: variables and tools."""
@@ -263,7 +318,7 @@ class _Facts:
         self.variables: dict[str, Any] = {}
         self.tools: list[Any] = []
 
-    def add(self, event: StoredEvent) -> None:
+    def add(self, event: Told) -> None:
         fold = _FOLD.get(event.type)
         if fold:
             fold(self, event.payload)
@@ -294,35 +349,65 @@ _FOLD: Mapping[str, Callable[[_Facts, Mapping[str, Any]], None]] = {
 }
 
 
+def insert_cache_control(context: Context) -> None:
+    """Marks the block of every cache point of a context rendered for `anthropic`, in place.
+
+    Marks stand where this branch forked: with them its bytes differ from its parent's there.
+    """
+    for message, block in context.cache_points:
+        context.messages[message]["content"][block]["cache_control"] = {"type": "ephemeral"}
+
+
 def open_chat(format: Literal["openai", "anthropic"]) -> Chat:
     """An empty chat for a message API."""
     return Chat(OpenAIWire() if format == "openai" else AnthropicWire())
 
 
+# What a chat, or the facts beside it, look into; the payload of any other event stays unread.
+READ_TYPES: Final = frozenset(_TELL) | frozenset(_FOLD)
+
+
 def render_context(events: Iterable[StoredEvent], *, format: ContextFormat) -> Context:
     """Render a lineage, root first, one event at a time; never raises on a payload's shape."""
-    talk = _Rows() if format == "events" else open_chat(format)
+    return _render(events, _Rows()) if format == "events" else render_chat(events, format=format)
+
+
+def render_chat(events: Iterable[Told], *, format: Literal["openai", "anthropic"]) -> Context:
+    """As `render_context`, of events that tell no more than a chat needs."""
+    return _render(events, open_chat(format))
+
+
+class _Talk[E: Told](Protocol):
+    messages: list[Json]
+    system: list[Json]
+
+    def add(self, event: E) -> None: ...
+
+    def mark(self) -> tuple[int, int]: ...
+
+    def settle(self) -> None: ...
+
+
+def _render[E: Told](events: Iterable[E], talk: _Talk[E]) -> Context:
     facts = _Facts()
-    marks: list[int] = []
-    branch = None
+    marks: list[tuple[int, int]] = []
+    branch: object = None
     for event in events:
         if event.branch != branch or event.type == "harness.override.injected":
-            marks.append(len(talk.messages) - 1)
-        branch = event.branch
+            marks.append(talk.mark())
+            talk.settle()
+            branch = event.branch
         facts.add(event)
         talk.add(event)
+    marks.append(talk.mark())
+    points = sorted({mark for mark in marks if mark[0] >= 0})
     return Context(
         messages=talk.messages,
         system=talk.system,
         variables=facts.variables,
         tools=facts.tools,
-        breakpoints=_breakpoints([*marks, len(talk.messages) - 1]),
-        approx_tokens=approx_tokens([*talk.system, *talk.messages]),
+        cache_points=points[-MAX_BREAKPOINTS:],
     )
-
-
-def _breakpoints(marks: Iterable[int]) -> list[int]:
-    return sorted({mark for mark in marks if mark >= 0})[-MAX_BREAKPOINTS:]
 
 
 def approx_tokens(messages: Iterable[Json]) -> int:
@@ -332,7 +417,7 @@ def approx_tokens(messages: Iterable[Json]) -> int:
     return (sum(sizes) + brackets_and_commas + BYTES_PER_TOKEN - 1) // BYTES_PER_TOKEN
 
 
-def repeated_calls(later: Iterable[StoredEvent]) -> list[ToolCall]:
+def repeated_calls(later: Iterable[Told]) -> list[ToolCall]:
     """The tool calls that a fork leaves behind and that its agent may well make again.
 
     `later` are the parent's events after the fork point. In order of first appearance; the same

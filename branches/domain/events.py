@@ -5,10 +5,10 @@ a payload of an unexpected shape is read as far as it goes, and never raises.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 
@@ -32,6 +32,19 @@ class StoredEvent:
     position: int
     parent_id: UUID | None
     task_id: UUID | None
+
+
+class Told(Protocol):
+    """What a chat needs of an event. `branch` only tells one branch from another."""
+
+    @property
+    def branch(self) -> Hashable: ...
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def payload(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,10 @@ def _parsed(text: str) -> Any:
 
 def compact_json(value: Any) -> str:
     """JSON text without spaces, key order kept, no ASCII escapes: the form whose bytes count."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _COMPACT(value)
+
+
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def text_of(value: object) -> str:
@@ -102,7 +118,7 @@ def _part_text(part: object) -> str:
     return text_of(part)
 
 
-def calls_of(event: StoredEvent) -> tuple[Call, ...]:
+def calls_of(event: Told) -> tuple[Call, ...]:
     """The calls that an event states: an assistant message's `tool_calls`, or one tool call."""
     if event.type == "data.tool.call":
         return (_call(event.payload, event.payload.get("call_id")),)
@@ -118,7 +134,7 @@ def _call(fields: Mapping[str, Any], call_id: object) -> Call:
     return Call(text_of(call_id), text_of(fields.get("name")), fields.get("arguments"))
 
 
-def told_calls(events: Iterable[StoredEvent]) -> Iterator[tuple[StoredEvent, tuple[Call, ...]]]:
+def told_calls[E: Told](events: Iterable[E]) -> Iterator[tuple[E, tuple[Call, ...]]]:
     """Every event with the calls it is the first to tell.
 
     Many agents tell a call twice: in `tool_calls` of the assistant message, and again as a

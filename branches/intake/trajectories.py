@@ -40,7 +40,7 @@ from branches.intake.messages import read_message
 from branches.journal import Draft
 from branches.models import Branch, Event, Run
 from branches.runs import start_run
-from branches.selectors.events import iter_lineage
+from branches.selectors.lineage import iter_lineage
 from verel_site.access.actors import Actor
 from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right

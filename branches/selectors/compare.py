@@ -27,7 +27,7 @@ from branches.domain.events import StoredEvent, text_of
 from branches.domain.lineage import Point, last_shared_point
 from branches.domain.telling import call_icon, main_argument, name_of, one_line
 from branches.models import Branch, Event
-from branches.selectors.events import iter_lineage, read_lineage
+from branches.selectors.lineage import iter_lineage, read_lineage
 from branches.triplets import NotSiblings
 
 type Mode = Literal["read", "diff", "final"]

@@ -1,16 +1,13 @@
 """Runs, branches and events as values."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
 from branches.blobs import inline_blobs
 from branches.domain.events import StoredEvent
-from branches.domain.lineage import Segment
-from branches.domain.terms import INTERVENTIONS, SERVER_SOURCE
 from branches.models import Branch, Event, Run
-from branches.querysets import read_segments
+from branches.selectors.lineage import decode_json
 from branches.storage.payloads import payload_bytes
 from verel_site.access.actors import Actor
 from verel_site.kit.refusals import BadInput, NotFound
@@ -45,7 +42,7 @@ def read_event(*, actor: Actor, event_id: UUID) -> Event:
 
 
 def payload_of(row: Event) -> dict[str, Any]:
-    value = json.loads(payload_bytes(row))
+    value = decode_json(payload_bytes(row))
     assert isinstance(value, dict)
     return value
 
@@ -66,27 +63,6 @@ def stored_event(row: Event, *, inline: bool = False) -> StoredEvent:
         parent_id=row.parent_id,
         task_id=row.task_id,
     )
-
-
-def read_lineage(branch: Branch, *, upto: int | None = None) -> list[Segment]:
-    """The segments of a branch's lineage, root first; `upto` cuts its own suffix."""
-    cut = branch.head_seq if upto is None else upto
-    return [Segment(*row) for row in read_segments(branch, upto=cut)]
-
-
-def iter_lineage(
-    branch: Branch, *, upto: int | None = None, after_step: int = 0, inline: bool = False
-) -> Iterator[StoredEvent]:
-    """The lineage's events in order: one query, one at a time.
-
-    An intervention (override, patch, answer) that a client wrote is left out: only Verel tells
-    those, and an agent that could tell them would speak with a person's authority.
-    """
-    cut = branch.head_seq if upto is None else upto
-    rows: Iterable[Event] = Event.objects.of_lineage(branch, upto=cut, after_step=after_step)
-    for row in rows:
-        if row.type not in INTERVENTIONS or row.source == SERVER_SOURCE:
-            yield stored_event(row, inline=inline)
 
 
 def read_filters(query: Mapping[str, str]) -> dict[str, Any]:

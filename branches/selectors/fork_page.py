@@ -23,7 +23,8 @@ from branches.domain.override import Override, build_frame, parse_override
 from branches.domain.telling import Telling, main_argument, one_line, tell_event
 from branches.models import Branch, Event
 from branches.selectors.event_page import PatchLine, tell_patches
-from branches.selectors.events import iter_lineage, stored_event
+from branches.selectors.events import stored_event
+from branches.selectors.lineage import iter_lineage
 from branches.selectors.run_lines import Lines, read_lines
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project

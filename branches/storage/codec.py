@@ -132,6 +132,11 @@ class Codec:
             ) from error
 
 
+def is_bound(envelope: bytes | memoryview) -> bool:
+    """Whether only its row opens the envelope; what is not encrypted opens without."""
+    return bool(envelope) and envelope[0] in {AES, ZSTD_AES}
+
+
 def codec() -> Codec:
     """The codec of the settings."""
     return _codec(tuple(settings.VEREL_EVENT_KEYS), settings.VEREL_EVENT_CODEC == "zstd")

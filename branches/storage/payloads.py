@@ -5,11 +5,10 @@ written: event id, branch, seq, parent, type and source are bound to the ciphert
 rows with `only()` names BOUND_COLUMNS, or pays a query for each row.
 """
 
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
-from branches.models import Event
-from branches.storage.codec import Unreadable, bind, codec
+from branches.storage.codec import Unreadable, bind, codec, is_bound
 from verel_site.kit.refusals import Refusal
 
 BOUND_COLUMNS: Final = ("event_id", "branch_id", "seq", "parent_id", "type", "source", "payload")
@@ -44,16 +43,44 @@ def bound_data(
     )
 
 
-def payload_bytes(row: Event) -> bytes:
+class SealedRow(Protocol):
+    """What opening a payload needs of a row: BOUND_COLUMNS."""
+
+    @property
+    def event_id(self) -> UUID: ...
+
+    @property
+    def branch_id(self) -> UUID: ...
+
+    @property
+    def parent_id(self) -> UUID | None: ...
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def payload(self) -> bytes | memoryview: ...
+
+
+def payload_bytes(row: SealedRow) -> bytes:
     """The payload as it was accepted, byte for byte; raises UnreadableEvent."""
-    bound = bound_data(
-        event_id=row.event_id,
-        branch=row.branch_id,
-        seq=row.seq,
-        parent_id=row.parent_id,
-        event_type=row.type,
-        source=row.source,
-    )
+    if is_bound(row.payload):
+        bound = bound_data(
+            event_id=row.event_id,
+            branch=row.branch_id,
+            seq=row.seq,
+            parent_id=row.parent_id,
+            event_type=row.type,
+            source=row.source,
+        )
+    else:
+        bound = b""
     try:
         return codec().open(row.payload, bound)
     except Unreadable as error:

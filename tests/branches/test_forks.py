@@ -6,7 +6,8 @@ from branches.domain import terms
 from branches.forks import OverrideMissing, UnknownForkPoint, fork_branch
 from branches.models import Branch, Directive, Event
 from branches.selectors.context import rehydrate
-from branches.selectors.events import payload_of, read_lineage
+from branches.selectors.events import payload_of
+from branches.selectors.lineage import read_lineage
 from branches.steering import abandon_branch
 from tests.make import append, make_draft, make_fork, make_message, make_person, make_run
 from verel_site.access.actors import SYSTEM

@@ -35,7 +35,8 @@ from django.utils import timezone
 from branches.domain import terms
 from branches.domain.events import StoredEvent, calls_of, plain_text, told_calls
 from branches.models import Branch
-from branches.selectors.events import iter_lineage, read_branch
+from branches.selectors.events import read_branch
+from branches.selectors.lineage import iter_lineage
 from verdicts.domain.changes import changed_files
 from verdicts.domain.terms import Grader
 from verdicts.models import Report, Runner, Suite

@@ -1,5 +1,6 @@
 """Rehydration: pairing of calls, three formats, and one prefix for parent and fork."""
 
+import re
 from typing import Any, get_args
 
 import pytest
@@ -10,11 +11,13 @@ from branches.domain.context import (
     NO_RESULT,
     ContextFormat,
     ToolCall,
+    insert_cache_control,
     render_context,
     repeated_calls,
 )
 from branches.domain.events import StoredEvent, compact_json
 from branches.domain.override import build_frame
+from branches.domain.wire import BEGIN
 from tests.branches.domain.make_events import (
     FORK,
     any_event,
@@ -230,10 +233,7 @@ def test_leading_system_messages_travel_apart_and_later_ones_as_user_messages() 
         format="anthropic",
     )
     assert context.system == [text("Be kind.")]
-    assert context.messages == [
-        {"role": "user", "content": [text("Hi")]},
-        {"role": "user", "content": [text("Be brief.")]},
-    ]
+    assert context.messages == [{"role": "user", "content": [text("Hi"), text("Be brief.")]}]
 
 
 def test_the_frame_is_a_user_message_even_where_nothing_was_said_before() -> None:
@@ -250,6 +250,7 @@ def test_calls_are_tool_use_blocks_and_results_blocks_of_user_messages() -> None
         assistant(""),
         call("c3", "Bash", "no json"),
     ) == [
+        {"role": "user", "content": [text(BEGIN)]},
         {
             "role": "assistant",
             "content": [
@@ -275,12 +276,9 @@ def test_calls_are_tool_use_blocks_and_results_blocks_of_user_messages() -> None
                         }
                     ],
                     "is_error": True,
-                }
+                },
+                {"type": "tool_result", "tool_use_id": "c2", "content": [text(NO_RESULT)]},
             ],
-        },
-        {
-            "role": "user",
-            "content": [{"type": "tool_result", "tool_use_id": "c2", "content": [text(NO_RESULT)]}],
         },
         {
             "role": "assistant",
@@ -294,6 +292,54 @@ def test_calls_are_tool_use_blocks_and_results_blocks_of_user_messages() -> None
             ],
         },
     ]
+
+
+def test_what_one_role_says_in_a_row_is_one_message() -> None:
+    messages = anthropic(
+        user("a"), user("Stop."), thought("Hm."), assistant("So."), call("c1", "Bash", {}),
+        result("c1", "ok"), user("b"),
+    )  # fmt: skip
+    assert [m["role"] for m in messages] == ["user", "assistant", "user"]
+    assert [b["type"] for b in messages[1]["content"]] == ["text", "text", "tool_use"]
+    assert [b["type"] for b in messages[2]["content"]] == ["tool_result", "text"]
+
+
+def test_an_id_used_again_or_unfit_for_the_api_is_another_in_every_place() -> None:
+    messages = anthropic(
+        user("a"), call("c1", "Bash", {}), result("c1", "1"), call("c1", "Bash", {}),
+        result("c1", "2"), call("functions.Bash:0", "Bash", {}), call("functions_Bash_0", "B", {}),
+    )  # fmt: skip
+    blocks = [block for message in messages for block in message["content"]]
+    used = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    answered = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+    assert used[:2] == answered == ["c1", "c1_2"]
+    assert len(set(used)) == 4
+    assert all(re.fullmatch("[a-zA-Z0-9_-]+", call_id) for call_id in used)
+
+
+@pytest.mark.parametrize("blank", ["", " \n", [{"kind": "text", "text": "\t"}]])
+def test_blank_texts_are_not_said(blank: object) -> None:
+    assert anthropic(user(blank), assistant(blank), user("a")) == [
+        {"role": "user", "content": [text("a")]}
+    ]
+
+
+def test_what_an_api_refuses_of_a_role_or_a_kind_is_named_in_words() -> None:
+    svg, flac = {**PNG, "mime": "image/svg+xml"}, {**WAV, "mime": "audio/flac"}
+    for render in (openai, anthropic):
+        assert render(user([svg, flac]))[0]["content"] == [
+            text("[image image/svg+xml]"),
+            text("[audio audio/flac]"),
+        ]
+        assert render(user("Draw."), assistant([PNG]))[1]["content"] == [text("[image image/png]")]
+    assert openai(system([PNG]))[0]["content"] == [text("[image image/png]")]
+    leading = render_context(number([system([PNG])]), format="anthropic").system
+    assert leading == [text("[image image/png]")]
+
+
+def test_a_name_is_made_fit_for_the_api() -> None:
+    named = make_event("data.message.user", {"content": "hi", "name": "Ada <Lovelace>" + "x" * 99})
+    assert openai(named)[0]["name"] == f"Ada_Lovelace_{'x' * 51}"
 
 
 # Events and facts
@@ -367,12 +413,12 @@ def test_every_prefix_renders_to_the_same_bytes_for_parent_and_fork(
 ) -> None:
     for cut in range(len(events) + 1):
         parent = render_context(events[:cut], format=format)
-        suffix = number([patch("x", "1"), override("Stop."), *later], branch=FORK)
-        fork = render_context([*events[:cut], *suffix], format=format)
         count = len(parent.messages)
-        assert compact_json(fork.messages).startswith(compact_json(parent.messages)[:-1])
-        assert compact_json(fork.messages[:count]) == compact_json(parent.messages)
-        assert compact_json(fork.system) == compact_json(parent.system)
+        for first in ([patch("x", "1"), override("Stop.")], []):
+            suffix = number([*first, *later], branch=FORK)
+            fork = render_context([*events[:cut], *suffix], format=format)
+            assert compact_json(fork.messages[:count]) == compact_json(parent.messages)
+            assert count == 0 or compact_json(fork.system) == compact_json(parent.system)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -406,15 +452,65 @@ def test_a_tool_result_block_answers_a_tool_use_of_the_message_it_follows(
     events: list[StoredEvent],
 ) -> None:
     waiting: list[str] = []
-    for message in render_context(events, format="anthropic").messages:
+    seen: list[str] = []
+    messages = render_context(events, format="anthropic").messages
+    for message in messages:
         blocks = message["content"]
-        assert blocks
-        assert all(block.get("text") != "" for block in blocks)
-        if blocks[0]["type"] == "tool_result":
-            waiting.remove(blocks[0]["tool_use_id"])
-        else:
-            assert waiting == []
-            waiting = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        kinds = [block["type"] for block in blocks]
+        results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+        # What answers stands first, in the one message after the calls.
+        assert kinds[: len(results)] == ["tool_result"] * len(results)
+        assert set(results) <= set(waiting)
+        # At the very end a call may still wait.
+        assert set(results) == set(waiting) or message is messages[-1]
+        waiting = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        seen += waiting
+        assert message["role"] == "assistant" or not waiting
+    assert len(set(seen)) == len(seen)
+
+
+@given(lineages)
+def test_turns_alternate_and_begin_with_a_user(events: list[StoredEvent]) -> None:
+    # A frame begins a turn of its own, which the API takes together with a user's before.
+    plain = [event for event in events if event.type != "harness.override.injected"]
+    roles = [m["role"] for m in render_context(plain, format="anthropic").messages]
+    assert roles == [("user", "assistant")[place % 2] for place in range(len(roles))]
+
+
+@given(lineages)
+def test_cache_points_are_at_most_four_blocks_that_can_carry_one(
+    events: list[StoredEvent],
+) -> None:
+    context = render_context(events, format="anthropic")
+    plain = compact_json(context.messages)
+    insert_cache_control(context)
+    marked = [
+        block
+        for message in context.messages
+        for block in message["content"]
+        if block.pop("cache_control", None)
+    ]
+    assert len(marked) == len(context.cache_points) <= 4
+    assert bool(marked) == bool(context.messages)
+    assert compact_json(context.messages) == plain
+
+
+def test_a_cache_point_stands_on_the_last_block_before_the_fork() -> None:
+    trunk = number([user("a"), assistant("b"), user("c"), user("d")])
+    fork = number([override("Stop."), assistant("ok")], branch=FORK)
+    context = render_context([*trunk, *fork], format="anthropic")
+    assert context.cache_points == [(2, 1), (4, 0)]
+    assert context.messages[2]["content"][1] == text("d")
+    assert context.breakpoints == [2, 4]
+
+
+def test_nothing_of_a_fork_enters_a_message_of_its_parent() -> None:
+    trunk = number([user("a"), assistant("b")])
+    fork = number([call("c1", "Bash", {}), result("c1", "ok")], branch=FORK)
+    for format in FORMATS:
+        count = len(render_context(trunk, format=format).messages)
+        whole = render_context([*trunk, *fork], format=format).messages
+        assert whole[:count] == render_context(trunk, format=format).messages
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -9,7 +9,8 @@ from branches.domain.terms import Status
 from branches.intake.claude_code import SOURCE
 from branches.models import Branch, Event, Import, Run
 from branches.selectors.context import rehydrate
-from branches.selectors.events import iter_lineage, payload_of
+from branches.selectors.events import payload_of
+from branches.selectors.lineage import iter_lineage
 from tests.branches.intake.conftest import FIXTURES, WriteFile
 from tests.branches.intake.conftest import Import as RunImport
 from tests.make import make_run

@@ -12,7 +12,8 @@ from branches.intake.trajectories import SOURCE
 from branches.intake.transcripts import import_transcript
 from branches.models import Branch, Directive, Event, Import, Run
 from branches.selectors.context import rehydrate
-from branches.selectors.events import iter_lineage, payload_of
+from branches.selectors.events import payload_of
+from branches.selectors.lineage import iter_lineage
 from tests.branches.intake.conftest import Import as RunImport
 from tests.branches.intake.conftest import WriteFile
 from tests.make import append, make_message, make_project, make_run

@@ -1,0 +1,143 @@
+"""A lineage's events as values, read without an object of the ORM for each."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+
+from branches.blobs import inline_many
+from branches.domain.context import READ_TYPES
+from branches.domain.events import StoredEvent
+from branches.domain.lineage import Segment
+from branches.domain.terms import INTERVENTIONS, SERVER_SOURCE
+from branches.models import Branch
+from branches.querysets import read_lineage_rows, read_segments
+from branches.storage.payloads import payload_bytes
+
+BLOBS_AT_ONCE: Final = 500
+_TOLD: Final = ("l.height", "e.type", "e.source", "e.payload")
+_BOUND: Final = ("e.event_id", "e.branch_id", "e.seq", "e.parent_id")
+_REST: Final = ("e.ts", "e.digest", "e.task_id")
+
+decode_json = msgspec.json.Decoder().decode
+
+
+class _Row(NamedTuple):
+    """A row as the database gave it: ids may be text, and times too."""
+
+    position: int
+    height: int
+    type: str
+    source: str
+    payload: bytes
+    told_event_id: Any = None
+    told_branch_id: Any = None
+    seq: int = 0
+    told_parent_id: Any = None
+    told_ts: Any = None
+    digest: bytes = b""
+    told_task_id: Any = None
+
+    @property
+    def event_id(self) -> UUID:
+        return _as_uuid(self.told_event_id)
+
+    @property
+    def branch_id(self) -> UUID:
+        return _as_uuid(self.told_branch_id)
+
+    @property
+    def parent_id(self) -> UUID | None:
+        return None if self.told_parent_id is None else _as_uuid(self.told_parent_id)
+
+
+class ChatEvent(NamedTuple):
+    """What a chat needs of an event: `branch` is the height of its branch in the lineage."""
+
+    branch: int
+    type: str
+    payload: dict[str, Any]
+
+
+def read_lineage(branch: Branch, *, upto: int | None = None) -> list[Segment]:
+    """The segments of a branch's lineage, root first; `upto` cuts its own suffix."""
+    cut = branch.head_seq if upto is None else upto
+    return [Segment(*row) for row in read_segments(branch, upto=cut)]
+
+
+def iter_lineage(
+    branch: Branch, *, upto: int | None = None, after_step: int = 0, inline: bool = False
+) -> Iterator[StoredEvent]:
+    """The lineage's events in order, in one query. `inline` puts large binary parts back.
+
+    An intervention (override, patch, answer) that a client wrote is left out: only Verel tells
+    those, and an agent that could tell them would speak with a person's authority.
+    """
+    cut = branch.head_seq if upto is None else upto
+    rows = _read_rows(branch, cut, after_step, (*_TOLD, *_BOUND, *_REST))
+    for start in range(0, len(rows), BLOBS_AT_ONCE):
+        some = rows[start : start + BLOBS_AT_ONCE]
+        payloads = [decode_json(payload_bytes(row)) for row in some]
+        if inline:
+            payloads = inline_many(branch.project_id, payloads)
+        yield from map(_as_stored_event, some, payloads)
+
+
+def read_chat(branch: Branch, *, upto: int) -> list[ChatEvent]:
+    """The lineage's events as a chat is told them, large binary parts put back.
+
+    Payloads that no chat looks into come empty.
+    """
+    # What is not encrypted opens without its ids, and reading ids takes longer than all the rest.
+    columns = (*_TOLD, *_BOUND) if settings.VEREL_EVENT_KEYS else _TOLD
+    rows = _read_rows(branch, upto, 0, columns)
+    payloads = [
+        (
+            decode_json(row.payload[1:] if row.payload[0] == 0 else payload_bytes(row))
+            if row.type in READ_TYPES
+            else {}
+        )
+        for row in rows
+    ]
+    payloads = inline_many(branch.project_id, payloads)
+    return [
+        ChatEvent(row.height, row.type, payload)
+        for row, payload in zip(rows, payloads, strict=True)
+    ]
+
+
+def _read_rows(branch: Branch, upto: int, after_step: int, columns: tuple[str, ...]) -> list[_Row]:
+    found = read_lineage_rows(branch, upto=upto, after_step=after_step, columns=columns)
+    rows = map(_Row._make, found) if len(columns) == 11 else (_Row(*row) for row in found)
+    return [row for row in rows if row.type not in INTERVENTIONS or row.source == SERVER_SOURCE]
+
+
+def _as_stored_event(row: _Row, payload: dict[str, Any]) -> StoredEvent:
+    task = row.told_task_id
+    return StoredEvent(
+        event_id=row.event_id,
+        branch=row.branch_id,
+        seq=row.seq,
+        type=row.type,
+        source=row.source,
+        ts=_as_time(row.told_ts),
+        payload=payload,
+        digest=bytes(row.digest),
+        position=row.position,
+        parent_id=row.parent_id,
+        task_id=None if task is None else _as_uuid(task),
+    )
+
+
+def _as_uuid(value: UUID | str) -> UUID:
+    return value if isinstance(value, UUID) else UUID(value)
+
+
+def _as_time(value: datetime | str) -> datetime:
+    """SQLite keeps times as text, in UTC and without saying so."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
