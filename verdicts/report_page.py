@@ -1,10 +1,6 @@
-"""The page of a run's verdicts: who graded a branch, what each found, and what the gate makes of it.
+"""The page of a run's verdicts: who graded a branch, what each found, and what the gate makes of it."""
 
-An iteration is one graded head of the branch, in the order in which they were first graded; a
-rerun on a head belongs to that head's iteration.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,32 +9,23 @@ from uuid import UUID
 
 from django.db.models import Max
 from django.urls import reverse
-from django.utils.safestring import SafeString
 
 from branches.models import Branch, Event, Run
 from branches.selectors.events import read_run
 from branches.selectors.run_lines import Lines, read_lines
 from branches.selectors.run_page import RunHead, make_head, read_reader
 from branches.selectors.run_view import View
-from verdicts.admission import GateView, issue_facts, read_gate
+from verdicts.admission import GateView, read_gate
 from verdicts.domain.facts import ReceiptStanding
-from verdicts.domain.gate import effective_severity
-from verdicts.domain.terms import ADVISORY, GATING_SEVERITY, Grader, Severity
+from verdicts.domain.terms import ADVISORY, Grader
+from verdicts.history import MAX_ISSUES, MAX_READ, Failing, History, IssueRow
 from verdicts.inputs import read_changed_files
-from verdicts.models import Issue, Report, Suite
+from verdicts.models import Report, Suite
 from verdicts.panels import GRADER_WORDS, GatePanel, gate_panel, short_digest
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Right
-from verel_site.kit.charts import FailingRow, draw_failing
 from verel_site.kit.refusals import NotFound
-
-# Enough to see a trend; the table of issues says how many iterations there were in all.
-MAX_ITERATIONS: Final = 12
-MAX_ROWS: Final = 14
-MAX_ISSUES: Final = 100
-# A head with more findings than this is told by its newest ones; the gate reads them all.
-MAX_READ: Final = 5_000
 
 GRADER_ICONS: Final = {
     Grader.VISION: "eye",
@@ -55,12 +42,6 @@ GRADER_ICONS: Final = {
     Grader.COST: "coins",
     Grader.OTHER: "hash",
     Grader.HUMAN: "user",
-}
-SEVERITY_GLYPHS: Final = {
-    Severity.INFO: "pass",
-    Severity.WARNING: "warn",
-    Severity.ERROR: "fail",
-    Severity.CRITICAL: "fail",
 }
 STANDING_WORDS: Final = {
     ReceiptStanding.VALID: "Valid",
@@ -103,32 +84,6 @@ class ReportRow:
     at: datetime
     href: str
     current: bool
-
-
-@dataclass(frozen=True, slots=True)
-class IssueRow:
-    """One fingerprint over the branch's iterations; `verdict` after clamping, as the gate sees it."""
-
-    fingerprint: str
-    grader: str
-    kind: str
-    verdict: str
-    advisory: bool
-    message: str
-    locator: str
-    seen: int
-    first: str
-    last: str
-    open: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Failing:
-    """The failing set over time, drawn; `title` is the finding."""
-
-    title: str
-    drawing: SafeString
-    iterations: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +168,7 @@ def read_verdict_page(
     gate = read_gate(branch)
     shown = told if whole else _newest(told)
     chosen = _pick_report(told, report_id)
-    history = _History.read(branch, told)
+    history = History.read(told)
     view = View(run.pk, branch=branch.pk)
     return VerdictPage(
         run=run.pk,
@@ -356,135 +311,7 @@ def _receipt_verdict(report: Report) -> str:
     return "pass" if _standing_now(report) == ReceiptStanding.VALID else "fail"
 
 
-# Fingerprints over iterations
-
-
-@dataclass(frozen=True)
-class _Sighting:
-    issue: Issue
-    grader: Grader
-    severity: Severity
-
-
-@dataclass(frozen=True)
-class _History:
-    """Which fingerprints stood in which iteration, from 1; `failing` are those that gate."""
-
-    heads: tuple[bytes, ...]
-    seqs: tuple[int, ...]
-    prints: Mapping[str, _Sighting]
-    at: Mapping[str, frozenset[int]]
-    failing: tuple[frozenset[str], ...]
-
-    @classmethod
-    def read(cls, branch: Branch, told: Sequence[Report]) -> "_History":
-        """One query, for the issues of each grader's newest report on each of the last heads."""
-        order: dict[bytes, int] = {}
-        for report in reversed(told):
-            order.setdefault(bytes(report.head_digest), report.head_seq)
-        heads = list(order)[-MAX_ITERATIONS:]
-        counted: dict[tuple[bytes, str], Report] = {}
-        for report in told:
-            head = bytes(report.head_digest)
-            if head in heads and not report.errored:
-                counted.setdefault((head, report.grader), report)
-        place = {report.pk: heads.index(head) + 1 for (head, _), report in counted.items()}
-        issues = Issue.objects.filter(report__in=list(place)).order_by("-report__order", "position")
-        prints: dict[str, _Sighting] = {}
-        at: dict[str, set[int]] = {}
-        failing: list[set[str]] = [set() for _ in heads]
-        graders = {report.pk: Grader(report.grader) for report in counted.values()}
-        for issue in issues[:MAX_READ]:
-            sighting = _sight(issue, graders[issue.report_id])
-            prints.setdefault(issue.fingerprint, sighting)
-            at.setdefault(issue.fingerprint, set()).add(place[issue.report_id])
-            if sighting.severity.rank >= GATING_SEVERITY.rank:
-                failing[place[issue.report_id] - 1].add(issue.fingerprint)
-        return cls(
-            heads=tuple(heads),
-            seqs=tuple(order[head] for head in heads),
-            prints=prints,
-            at={key: frozenset(places) for key, places in at.items()},
-            failing=tuple(frozenset(one) for one in failing),
-        )
-
-    def draw(self) -> Failing | None:
-        """None where nobody graded."""
-        if not self.heads:
-            return None
-        ever = [key for key in self.prints if any(key in one for one in self.failing)]
-        ever.sort(key=lambda key: (-max(self.at[key]), min(self.at[key]), key))
-        rows = [
-            FailingRow(key[:4], self._label(key), self._failing_at(key)) for key in ever[:MAX_ROWS]
-        ]
-        counts = [len(one) for one in self.failing]
-        forward = [False] + [
-            after < before for before, after in zip(self.failing, self.failing[1:], strict=False)
-        ]
-        drawing = draw_failing(
-            rows,
-            ticks=[str(place + 1) for place in range(len(self.heads))],
-            counts=counts,
-            progressed=forward,
-        )
-        return Failing(_tell_failing(counts, forward), drawing, len(self.heads))
-
-    def rows(self) -> tuple[IssueRow, ...]:
-        """Open ones first, then those seen last."""
-        latest = len(self.heads)
-        keys = sorted(
-            self.prints,
-            key=lambda key: (
-                -max(self.at[key]),
-                -self.prints[key].severity.rank,
-                key,
-            ),
-        )
-        return tuple(self._row(key, latest) for key in keys)
-
-    def _failing_at(self, key: str) -> frozenset[int]:
-        return frozenset(place for place, one in enumerate(self.failing, start=1) if key in one)
-
-    def _label(self, key: str) -> str:
-        issue = self.prints[key].issue
-        return issue.locator.rsplit("/", 1)[-1] or issue.message
-
-    def _row(self, key: str, latest: int) -> IssueRow:
-        seen = self.prints[key]
-        advisory = seen.grader in ADVISORY
-        return IssueRow(
-            fingerprint=key,
-            grader=GRADER_WORDS[seen.grader],
-            kind=seen.issue.kind.replace("_", " "),
-            verdict=SEVERITY_GLYPHS[seen.severity],
-            advisory=advisory,
-            message=seen.issue.message,
-            locator=seen.issue.locator,
-            seen=len(self.at[key]),
-            first=str(min(self.at[key])),
-            last=str(max(self.at[key])),
-            open=max(self.at[key]) == latest,
-        )
-
-
-def _sight(issue: Issue, grader: Grader) -> _Sighting:
-    return _Sighting(issue, grader, effective_severity(issue_facts(issue), grader))
-
-
-def _tell_failing(counts: Sequence[int], forward: Sequence[bool]) -> str:
-    """The finding, in one sentence."""
-    if len(counts) == 1:
-        return f"{counts[0]} failing after the first grading" if counts[0] else "Nothing fails"
-    if not counts[-1]:
-        return f"The set shrank from {max(counts)} to nothing" if max(counts) else "Nothing failed"
-    if forward[-1]:
-        return f"The set shrinks: {counts[-2]} to {counts[-1]}"
-    if counts[-1] > counts[-2]:
-        return f"The set grew from {counts[-2]} to {counts[-1]}"
-    return f"No progress: {counts[-1]} still fail{'s' if counts[-1] == 1 else ''}"
-
-
-def _honest_href(branch: Branch, history: _History) -> str:
+def _honest_href(branch: Branch, history: History) -> str:
     """Where to fork from the last graded head on which nothing failed, if that is not the present."""
     clean = [
         seq
