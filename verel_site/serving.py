@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from branches.indexing import index_news
+from verel_site.access.pruning import PRUNE_SECONDS, prune
 from verel_site.background import Background, Job
 from verel_site.heads import SIGN_SECONDS, keep_heads
 from verel_site.outbox.promises import sweep_promises
@@ -43,6 +44,7 @@ def standing_jobs() -> list[Job]:
     return [
         Job("outbox", lambda: sweep_promises() > 0, pause_seconds=1.0),
         Job("signed heads", keep_heads, pause_seconds=SIGN_SECONDS),
+        Job("pruning", prune, pause_seconds=PRUNE_SECONDS),
         Job("search index", index_news, pause_seconds=1.0),
     ]
 

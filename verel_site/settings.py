@@ -38,6 +38,17 @@ VEREL_REDIS_URL = env.read_redis("VEREL_REDIS_URL")
 VEREL_ARCHIVE_URL = env.read_archive("VEREL_ARCHIVE_URL", f"file://{VEREL_HOME / 'archive'}")
 VEREL_EVENT_CODEC = env.read_choice("VEREL_EVENT_CODEC", ["zstd", "plain"])
 VEREL_EVENT_KEYS = env.read_event_keys("VEREL_EVENT_KEYS")
+# What may be asked of the API, in requests and in bytes a second; 0 is no limit.
+VEREL_KEY_RATES = (
+    env.read_whole("VEREL_KEY_REQUESTS", 2_000),
+    env.read_whole("VEREL_KEY_BYTES", 64 * 1024 * 1024),
+)
+VEREL_PROJECT_RATES = (
+    env.read_whole("VEREL_PROJECT_REQUESTS", 8_000),
+    env.read_whole("VEREL_PROJECT_BYTES", 256 * 1024 * 1024),
+)
+# How many proxies of ours stand in front, each of which adds to X-Forwarded-For.
+VEREL_PROXIES = env.read_whole("VEREL_PROXIES", 0, high=9)
 VEREL_MODEL_URL = env.read_text("VEREL_MODEL_URL")
 VEREL_MODEL = env.read_text("VEREL_MODEL")
 

@@ -1,23 +1,25 @@
 """Composition only: where each app's addresses hang."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, include, path
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from branches.urls import make_urlpatterns
 from verdicts.panels import read_head_reports, read_run_verdicts
 from verel_site.access.endpoints import fallback_urlpatterns
+from verel_site.access.signing_in import SignInPage
 from verel_site.kit.specimens import show_kit
 from verel_site.pages import SignIn, healthz, home, readyz
 
 # Its template is for GET: DRF would render the answer to OPTIONS with it, and fail.
 docs = SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
 
-login = require_http_methods(["GET", "HEAD", "POST"])(
-    LoginView.as_view(redirect_authenticated_user=True)
-)
+login = require_http_methods(["GET", "HEAD", "POST"])(SignInPage.as_view())
+# One door with one throttle: Django's admin would have a second one without.
+admin_login = RedirectView.as_view(pattern_name="login", query_string=True)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
@@ -27,6 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("kit/", show_kit, name="kit"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("admin/login/", require_safe(admin_login)),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", docs, name="docs"),

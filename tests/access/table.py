@@ -188,7 +188,7 @@ ADMIN: Final[dict[str, Row]] = {
     "GET /admin/<app_label>/": SITE_STAFF(at={"app_label": "auth"}),
     "GET /admin/autocomplete/": SITE_STAFF(ok=403),
     "GET /admin/jsi18n/": SITE_STAFF(),
-    "GET /admin/login/": PUBLIC(but={STAFF: 302}),
+    "GET /admin/login/": PUBLIC(ok=302),
     "POST /admin/logout/": PUBLIC(ok=302),
     "GET /admin/password_change/": SITE_STAFF(),
     "POST /admin/password_change/": SITE_STAFF(),

@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 from verel_site.access.actors import Actor
 from verel_site.access.api import api_actor
 from verel_site.access.idempotency import HEADER
+from verel_site.access.limits import Limits
 from verel_site.kit.problems import PROBLEM_TYPE
 from verel_site.kit.refusals import BadInput, NotFound, Refusal
 
@@ -45,6 +46,7 @@ class OneRenderer(BaseContentNegotiation):
 
 class Endpoint(APIView):
     content_negotiation_class = OneRenderer
+    throttle_classes = [Limits]
 
     # No docstring: the schema would give it to every method that has none of its own.
 
@@ -110,7 +112,7 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
         return {"type": "http", "scheme": "bearer", "bearerFormat": "vk_<id>_<secret>"}
 
 
-READING_PROBLEMS = (400, 401, 403, 404)
+READING_PROBLEMS = (400, 401, 403, 404, 429)
 WRITING_PROBLEMS = (*READING_PROBLEMS, 409, 413, 415, 422)
 
 

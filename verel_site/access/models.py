@@ -99,6 +99,7 @@ class RememberedAnswer(models.Model):
                 fields=["project", "actor", "key"], name="remembered_answer_once"
             )
         ]
+        indexes = [models.Index(fields=["created_at"], name="remembered_answer_age")]
 
     def __str__(self) -> str:
         return self.key

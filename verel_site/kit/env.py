@@ -37,6 +37,16 @@ def read_choice(name: str, choices: list[str]) -> str:
     return raw
 
 
+def read_whole(name: str, default: int, *, high: int = 10**12) -> int:
+    """A whole number from 0."""
+    raw = read_text(name)
+    if not raw:
+        return default
+    if raw.isascii() and raw.isdigit() and int(raw) <= high:
+        return int(raw)
+    raise ImproperlyConfigured(f"{name} is {raw!r}; it takes a whole number from 0 to {high}.")
+
+
 def read_path(name: str, default: Path) -> Path:
     raw = read_text(name)
     return Path(raw).expanduser().resolve() if raw else default
