@@ -1,10 +1,10 @@
 """Transcripts that say how a trial ended: what they tell becomes a `test` report on its head."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from branches.intake.files import Outcome, Progress, TranscriptFile
+from branches.intake.files import FollowFile, Outcome, TranscriptFile
 from branches.intake.transcripts import AUTO, Summary, import_transcript
 from verdicts.domain.terms import Grader, IssueKind, Severity
 from verdicts.models import Report
@@ -30,7 +30,8 @@ def import_and_report(
     files: Sequence[TranscriptFile],
     run_id: UUID | None = None,
     format: str = AUTO,
-    progress: Callable[[TranscriptFile], Progress] | None = None,
+    progress: FollowFile | None = None,
+    keep: bool = True,
 ) -> list[Summary]:
     """`import_transcript`, and one report for each trial that names a reward. Safe to repeat.
 
@@ -44,6 +45,7 @@ def import_and_report(
         run_id=run_id,
         format=format,
         progress=progress,
+        keep=keep,
     )
     for summary in summaries:
         _report_outcomes(summary.outcomes, reporter_for(actor))

@@ -20,6 +20,7 @@ from branches.domain import terms
 from branches.domain.events import compact_json, text_of
 from branches.intake.files import (
     BATCH_EVENTS,
+    Batch,
     Line,
     Progress,
     Tally,
@@ -136,15 +137,14 @@ def import_session(
     with transaction.atomic():
         branch = _open_branch(file, project_id, actor, tally, survey, run_id)
     size, told, last = file.path.stat().st_size, Told(survey.began or EPOCH), None
-    batch: list[Draft] = []
+    batch = Batch()
     for record in iter_records(file):
-        batch += _drafts_of(record, project_id, survey.session, told, tally)
-        if len(batch) >= BATCH_EVENTS:
-            last = store_fresh(branch=branch, drafts=batch, tally=tally)
-            batch = []
+        batch.add(record.line, _drafts_of(record, project_id, survey.session, told, tally))
+        if batch.full:
+            last = store_fresh(branch=branch, drafts=batch.take(), tally=tally)
             if progress:
                 progress(record.line.offset, size)
-    last = store_fresh(branch=branch, drafts=batch, tally=tally) or last
+    last = store_fresh(branch=branch, drafts=batch.take(), tally=tally) or last
     if last is not None:
         _finish(branch, survey.session, told.moment, last)
     if progress:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import batched
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from branches.domain.events import plain_text, text_of
 from branches.domain.terms import ENDED, Status
 from branches.intake.codex_items import Record, Told, iter_records, read_part, whole
 from branches.intake.files import (
-    BATCH_EVENTS,
+    Batch,
     Progress,
     Tally,
     TranscriptFile,
@@ -52,6 +53,8 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SURVEYED_LINES: Final = 400
 LOOKED_BACK: Final = 400
 MAX_PARENTS: Final = 1000
+# Few, since an event may take a megabyte.
+COPIED_ROWS: Final = 50
 
 
 class OtherRun(Refusal):
@@ -124,14 +127,14 @@ def import_rollout(
         raise Unreadable("No session_meta record of the file names its thread.")
     size, told, last = file.path.stat().st_size, Told(survey.began or EPOCH), None
     desk = _Desk(file, project_id, actor, tally, survey, run_id)
-    batch: list[Draft] = []
+    batch = Batch()
     for record in iter_records(file):
-        batch += desk.drafts_of(record, told)
-        if len(batch) >= BATCH_EVENTS:
-            last, batch = desk.store(batch), []
+        batch.add(record.line, desk.drafts_of(record, told))
+        if batch.full:
+            last = desk.store(batch.take())
             if progress:
                 progress(record.line.offset, size)
-    last = desk.store(batch) or last
+    last = desk.store(batch.take()) or last
     if last is not None:
         desk.finish(told.moment, last)
     desk.settle()
@@ -378,14 +381,10 @@ class _Desk:
 def _batches_of(branch: Branch) -> Iterator[list[Draft]]:
     """What an import told on the branch, under new ids."""
     rows = Event.objects.filter(branch=branch, source=SOURCE).exclude(type=terms.RUN_FINISHED)
-    batch: list[Draft] = []
-    for row in rows.order_by("seq").iterator(BATCH_EVENTS):
-        batch.append(Draft(row.type, SOURCE, row.ts, payload_of(row), _anew(row.event_id)))
-        if len(batch) >= BATCH_EVENTS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    for batch in batched(rows.order_by("seq").iterator(COPIED_ROWS), COPIED_ROWS):
+        yield [
+            Draft(row.type, SOURCE, row.ts, payload_of(row), _anew(row.event_id)) for row in batch
+        ]
 
 
 def _finish(branch: Branch, thread: str, moment: datetime, last: UUID) -> None:

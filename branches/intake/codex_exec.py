@@ -16,7 +16,7 @@ from branches.domain import terms
 from branches.domain.events import compact_json, text_of
 from branches.intake.codex_items import Part, Record, iter_records, read_usage, whole
 from branches.intake.files import (
-    BATCH_EVENTS,
+    Batch,
     Progress,
     Tally,
     TranscriptFile,
@@ -55,14 +55,14 @@ def import_exec(
         branch = _open_branch(file, project_id, actor, tally, thread, run_id)
     tally.touch_run(branch.run_id)
     size, last, moment = file.path.stat().st_size, None, branch.created_at
-    batch: list[Draft] = []
+    batch = Batch()
     for record in iter_records(file):
-        batch += _drafts_of(record, project_id, thread, moment, tally)
-        if len(batch) >= BATCH_EVENTS:
-            last, batch = store_fresh(branch=branch, drafts=batch, tally=tally), []
+        batch.add(record.line, _drafts_of(record, project_id, thread, moment, tally))
+        if batch.full:
+            last = store_fresh(branch=branch, drafts=batch.take(), tally=tally)
             if progress:
                 progress(record.line.offset, size)
-    last = store_fresh(branch=branch, drafts=batch, tally=tally) or last
+    last = store_fresh(branch=branch, drafts=batch.take(), tally=tally) or last
     finish_branch(
         branch=branch,
         source=SOURCE,

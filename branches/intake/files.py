@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from verel_site.kit.strict_json import MAX_DEPTH, MalformedJson, check, encode
 # The root of every derived id. Another one would read every transcript in once more.
 NAMESPACE: Final = UUID("6b1f8a52-3f0e-5c1d-9a44-0e2d7c9b51f7")
 BATCH_EVENTS: Final = 500
+BATCH_BYTES: Final = 2 * 1024 * 1024
 MAX_LINE_BYTES: Final = 32 * 1024 * 1024
 SKIPPED_BYTES: Final = 64 * 1024
 MAX_RAW_CHARACTERS: Final = 16_000
@@ -83,6 +84,31 @@ class Line:
     raw: bytes
     whole: bool
     offset: int
+
+
+@dataclass
+class Batch:
+    """Drafts that are stored together: bounded in number, and in the bytes that told them."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    told: int = 0
+
+    def add(self, line: Line, drafts: Iterable[Draft]) -> None:
+        self.drafts += drafts
+        self.told += len(line.raw)
+
+    @property
+    def full(self) -> bool:
+        return len(self.drafts) >= BATCH_EVENTS or self.told >= BATCH_BYTES
+
+    def take(self) -> list[Draft]:
+        """The drafts; the batch is empty afterwards."""
+        drafts, self.drafts, self.told = self.drafts, [], 0
+        return drafts
+
+
+# Called for each file that is read, with what came of it so far: the tally goes on being filled.
+type FollowFile = Callable[[TranscriptFile, Tally], Progress]
 
 
 def derive_id(*parts: object) -> UUID:

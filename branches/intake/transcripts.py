@@ -3,7 +3,7 @@
 Safe to repeat: every id is derived from what is told, so a second import finds all of it stored.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,14 +14,15 @@ from django.db import transaction
 from branches.intake import claude_code, codex, codex_exec, trajectories
 from branches.intake.files import (
     MAX_LINE_BYTES,
+    FollowFile,
     Outcome,
-    Progress,
     Tally,
     TranscriptFile,
     Unreadable,
     file_sha256,
     iter_lines,
 )
+from branches.intake.opening import iter_opened
 from branches.models import Import, Run
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -43,9 +44,9 @@ KEPT_REASONS: Final = 100
 MAX_NAME: Final = 200
 
 _MAGIC: Final = {
-    b"PK\x03\x04": "a zip archive",
-    b"\x1f\x8b": "a gzip file",
-    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"PK\x03\x04": "a zip archive inside another packing",
+    b"\x1f\x8b": "packed twice",
+    b"\x28\xb5\x2f\xfd": "packed twice",
     b"%PDF": "a PDF",
 }
 
@@ -173,80 +174,91 @@ def import_transcript(
     files: Sequence[TranscriptFile],
     run_id: UUID | None = None,
     format: str = AUTO,
-    progress: Callable[[TranscriptFile], Progress] | None = None,
+    progress: FollowFile | None = None,
+    keep: bool = True,
 ) -> list[Summary]:
     """Reads each file in, one after the other; one that cannot be read does not stop the others.
 
-    With `run_id` everything becomes branches of that run, which is started if there is none.
-    `progress(file)` gives what is then called with (done, total) while that file is read.
-    Raises Forbidden or NotFound for the actor or the run, BadInput for the format.
+    A file may be packed with gzip or zstd; a zip archive has one summary for each transcript in
+    it. With `run_id` everything becomes branches of that run, which is started if there is none.
+    `progress(file, tally)` gives what is then called with (done, total) bytes while that file is
+    read. With `keep`, what changed something leaves a row and an audit entry. Raises Forbidden or
+    NotFound for the actor or the run, BadInput for the format.
     """
     actor.demand(project_id, Right.IMPORT)
     if format not in (AUTO, *FORMATS):
         raise BadInput(f"format is one of {', '.join((AUTO, *FORMATS))}.", parameter="format")
     if run_id and Run.objects.filter(pk=run_id).exclude(project_id=project_id).exists():
         raise NotFound(f"There is no run {run_id} in this project.")
-    return [
-        _import_file(
-            TranscriptFile(_shown_name(file.name), file.path),
-            project_id,
-            actor,
-            run_id,
-            format,
-            progress(file) if progress else None,
-        )
-        for file in files
-    ]
+    desk = _Desk(project_id, actor, run_id, format, progress, keep)
+    return [summary for file in files for summary in desk.read(file)]
 
 
-def _shown_name(name: str) -> str:
+def shown_name(name: str) -> str:
     """A file's name as text that can be stored: not every byte of one is text."""
     return name.encode("utf-8", "replace").decode().replace("\0", "?")[:MAX_NAME]
 
 
-def _import_file(
-    file: TranscriptFile,
-    project_id: UUID,
-    actor: Actor,
-    run_id: UUID | None,
-    format: str,
-    progress: Progress | None,
-) -> Summary:
-    tally, fault = Tally(), ""
-    try:
-        if format == AUTO:
-            format = detect_format(file.path)
-        else:
+@dataclass(frozen=True)
+class _Desk:
+    project_id: UUID
+    actor: Actor
+    run_id: UUID | None
+    format: str
+    progress: FollowFile | None
+    keep: bool
+
+    def read(self, file: TranscriptFile) -> Iterator[Summary]:
+        """A summary for each transcript in the file, and one for the fault of its packing."""
+        opened = iter_opened(TranscriptFile(shown_name(file.name), file.path))
+        while True:
+            try:
+                plain = next(opened, None)
+            except (Refusal, OSError) as fault:
+                yield Summary(shown_name(file.name), self.format, fault=_tell_fault(fault))
+                return
+            if plain is None:
+                return
+            yield self._read_plain(TranscriptFile(shown_name(plain.name), plain.path))
+
+    def _read_plain(self, file: TranscriptFile) -> Summary:
+        tally, fault, format = Tally(), "", self.format
+        try:
+            format = detect_format(file.path) if format == AUTO else format
             _check_head(file.path)
-        _READERS[format](
-            file=file,
-            project_id=project_id,
-            actor=actor,
-            tally=tally,
-            run_id=run_id,
-            progress=progress,
+            _READERS[format](
+                file=file,
+                project_id=self.project_id,
+                actor=self.actor,
+                tally=tally,
+                run_id=self.run_id,
+                progress=self.progress(file, tally) if self.progress else None,
+            )
+        except (Refusal, OSError) as error:
+            fault = _tell_fault(error)
+        summary = Summary(
+            name=file.name,
+            format=format,
+            events=tally.events,
+            branches=tally.branches,
+            duplicates=tally.duplicates,
+            runs=tuple(tally.runs),
+            skipped=_tell_skipped(tally),
+            outcomes=tuple(tally.outcomes),
+            fault=fault,
         )
-    except MalformedJson as refusal:
-        at = f" (at {refusal.pointer})" if refusal.pointer else ""
-        fault = f"It is not JSON that can be kept: {refusal.detail}{at}"
-    except Refusal as refusal:
-        fault = refusal.detail
-    except OSError as error:
-        fault = f"It cannot be opened: {error.strerror or error}."
-    summary = Summary(
-        name=file.name,
-        format=format,
-        events=tally.events,
-        branches=tally.branches,
-        duplicates=tally.duplicates,
-        runs=tuple(tally.runs),
-        skipped=_tell_skipped(tally),
-        outcomes=tuple(tally.outcomes),
-        fault=fault,
-    )
-    if summary.events or summary.branches:
-        _keep(summary, file, project_id, actor)
-    return summary
+        if self.keep and (summary.events or summary.branches):
+            _keep(summary, file, self.project_id, self.actor)
+        return summary
+
+
+def _tell_fault(fault: Refusal | OSError) -> str:
+    if isinstance(fault, MalformedJson):
+        at = f" (at {fault.pointer})" if fault.pointer else ""
+        return f"It is not JSON that can be kept: {fault.detail}{at}"
+    if isinstance(fault, Refusal):
+        return fault.detail
+    return f"It cannot be opened: {fault.strerror or fault}."
 
 
 _READERS: Final[Mapping[str, Callable[..., None]]] = {

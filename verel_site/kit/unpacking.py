@@ -13,7 +13,7 @@ DEFLATE: Final = "deflate"
 ZSTD: Final = "zstd"
 
 CHUNK_BYTES: Final = 64 * 1024
-MAX_PIECE: Final = 8 * 1024 * 1024
+MAX_PIECE: Final = 1024 * 1024
 # Four bytes of zstd can stand for a block of 128 KiB, and its object takes no limit: what is fed
 # to it at once is what bounds a piece.
 ZSTD_FED: Final = 256

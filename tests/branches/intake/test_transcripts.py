@@ -1,14 +1,21 @@
+import gzip
+import io
 import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
+from branches.intake import opening
 from branches.intake.files import TranscriptFile
 from branches.intake.transcripts import detect_format, import_transcript
 from branches.models import Import, Run
 from tests.branches.intake.conftest import FIXTURES, WriteFile
 from tests.branches.intake.conftest import Import as RunImport
 from tests.make import make_person, make_project
+from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
 from verel_site.audit.models import AuditEntry
@@ -17,13 +24,25 @@ from verel_site.kit.refusals import BadInput, Forbidden, NotFound
 HI = json.dumps([{"role": "user", "content": "Hi"}])
 
 
+def make_zip(members: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"", "The file is empty."),
         (b" \n\n", "The file is empty."),
-        (b"PK\x03\x04rest", "a zip archive"),
-        (b"\x1f\x8b\x08rest", "a gzip file"),
+        (b"PK\x03\x04rest", "zip archive is damaged"),
+        (b"\x1f\x8b\x08rest", "compressed bytes"),
+        (gzip.compress(gzip.compress(b"[]")), "packed twice"),
+        (gzip.compress(b"[1, 2, 3]" * 9)[:-9], "end too early"),
+        (zstandard.compress(b"[]" * 100)[:-3], "compressed bytes"),
+        (make_zip({"a.txt": b"{}"}), "holds no file that ends in"),
         (b'[{"role": "user\x00"}]', "NUL bytes"),
         (b"# Notes\n", "not JSON"),
         (b"{not json\n}", "not JSON"),
@@ -127,8 +146,70 @@ def test_progress_rises_to_its_total(project: Project) -> None:
         project_id=project.pk,
         actor=make_person(project),
         files=[TranscriptFile(path.name, path)],
-        progress=lambda file: lambda done, total: seen.append((done, total)),
+        progress=lambda file, tally: lambda done, total: seen.append((done, total)),
     )
 
     size = path.stat().st_size
     assert seen[-1] == (size, size)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_a_packed_file_is_read_as_what_it_holds(
+    run_import: RunImport, write_file: WriteFile, pack: Callable[[bytes], bytes]
+) -> None:
+    plain = (FIXTURES / "claude_code.jsonl").read_bytes()
+
+    summary = run_import(write_file("one.jsonl.packed", pack(plain[:900]) + pack(plain[900:])))
+
+    assert (summary.fault, summary.events, summary.branches) == ("", 10, 1)
+    assert run_import(FIXTURES / "claude_code.jsonl").events == 0
+
+
+def test_each_transcript_of_a_zip_has_its_own_summary(
+    project: Project, write_file: WriteFile
+) -> None:
+    members = {
+        "../../claude.jsonl": (FIXTURES / "claude_code.jsonl").read_bytes(),
+        "deep/codex.JSONL": (FIXTURES / "codex_rollout.jsonl").read_bytes(),
+        "bad.json": b"{",
+        "__MACOSX/codex.jsonl": b"x",
+        "deep/.hidden.json": b"x",
+        "notes.txt": b"x",
+    }
+    path = write_file("all.zip", make_zip(members))
+
+    summaries = import_transcript(
+        project_id=project.pk, actor=SYSTEM, files=[TranscriptFile("all.zip", path)]
+    )
+
+    assert [(one.name, bool(one.fault)) for one in summaries] == [
+        ("all.zip: ../../claude.jsonl", False),
+        ("all.zip: deep/codex.JSONL", False),
+        ("all.zip: bad.json", True),
+    ]
+    assert [one.format for one in summaries[:2]] == ["claude-code", "codex"]
+
+
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, zstandard.compress, lambda raw: make_zip({"a.json": raw})]
+)
+def test_a_bomb_is_refused_before_it_fills_the_disk(
+    run_import: RunImport,
+    write_file: WriteFile,
+    monkeypatch: pytest.MonkeyPatch,
+    pack: Callable[[bytes], bytes],
+) -> None:
+    monkeypatch.setattr(opening, "MAX_UNPACKED", 100_000)
+
+    summary = run_import(write_file("bomb", pack(b"[" + b" " * 40_000_000)))
+
+    assert summary.fault.startswith("Unpacked it takes more than")
+    assert not Run.objects.exists()
+
+
+def test_an_archive_of_too_many_files_is_refused(
+    run_import: RunImport, write_file: WriteFile
+) -> None:
+    many = make_zip({f"{number}.json": b"[]" for number in range(opening.MAX_MEMBERS + 1)})
+
+    assert "more than 1,000 files" in run_import(write_file("many.zip", many)).fault
