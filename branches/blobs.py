@@ -7,12 +7,17 @@ the row it was written for alone; and what opens is held against that SHA-256, e
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from django.db.models import BinaryField
+from django.db.models.functions import Length, Substr
+
+from branches.domain.media import HEAD_BYTES, MAX_SHOWN_BYTES
 from branches.models import Blob
-from branches.storage.codec import Unreadable, bind, codec
+from branches.storage.codec import PLAIN, Unreadable, bind, codec
 from verel_site.kit.refusals import Refusal, Unprocessable
 
 INLINE_BYTES = 8 * 1024
@@ -124,3 +129,35 @@ def _inline_part(part: Any, found: Mapping[str, str]) -> Any:
         return part
     kept = {name: value for name, value in part.items() if name not in {"blob", "size"}}
     return {**kept, "data": found[part["blob"]]}
+
+
+def read_heads(project_id: UUID, names: Collection[str]) -> dict[str, tuple[int, bytes]]:
+    """The size and the first HEAD_BYTES of each blob that is here and opens.
+
+    One query, no blob whole; those under encryption take a second one, and are opened one at a
+    time while they are small enough to be shown.
+    """
+    rows = Blob.objects.filter(project_id=project_id, sha256__in=names)
+    sizes = rows.annotate(
+        stored=Length("data"),
+        start=Substr("data", 1, HEAD_BYTES + 1, output_field=BinaryField()),
+    )
+    heads, sealed = {}, []
+    for sha256, stored, start in sizes.values_list("sha256", "stored", "start"):
+        if bytes(start)[:1] == bytes((PLAIN,)):
+            heads[sha256] = stored - 1, bytes(start)[1:]
+        elif stored <= MAX_SHOWN_BYTES:
+            sealed.append(sha256)
+        else:
+            heads[sha256] = stored, b""
+    for blob in rows.filter(sha256__in=sealed).iterator(1) if sealed else ():
+        with suppress(UnreadableBlob):
+            data = blob_bytes(blob)
+            heads[blob.sha256] = len(data), data[:HEAD_BYTES]
+    return heads
+
+
+def read_blob(project_id: UUID, sha256: str) -> bytes | None:
+    """The part as it was sent, None where it is not here; raises UnreadableBlob."""
+    blob = Blob.objects.filter(project_id=project_id, sha256=sha256).first()
+    return blob_bytes(blob) if blob is not None else None

@@ -24,6 +24,7 @@ def make_urlpatterns(
         path("runs/<uuid:run>/next-error/", runs.run_next_error, name="run-next-error"),
         path("events/<uuid:event>/", events.event, reported, name="event"),
         path("events/<uuid:event>/payload/", events.event_payload, name="event-payload"),
+        path("events/<uuid:event>/parts/<int:index>/", events.event_part, name="event-part"),
         path("events/<uuid:event>/fork/", forks.fork, judged, name="fork"),
         path("events/<uuid:event>/fork/preview/", forks.fork_preview, judged, name="fork-preview"),
         path("branches/<uuid:branch>/<slug:move>/", runs.branch_move, name="branch-move"),

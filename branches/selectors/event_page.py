@@ -25,6 +25,7 @@ from branches.domain.telling import (
     waiting_ids,
 )
 from branches.models import Approval, Branch, Event
+from branches.selectors.event_parts import ContentPart, read_parts
 from branches.selectors.events import payload_of, stored_event
 from branches.selectors.run_lines import Lines
 from branches.selectors.run_rows import Window
@@ -205,6 +206,7 @@ class EventDetail:
     heading: str
     heading_code: str
     body: Body
+    parts: tuple[ContentPart, ...]
     shows_json: bool
     override: Overridden | None
     stasis: Stasis | None
@@ -239,8 +241,8 @@ def tell_detail(
 ) -> EventDetail:
     """The detail of an event of the view's run. `draft` is an answer that was refused, with why.
 
-    At most five queries: the events beside it, its call or result, an override's patches. Of
-    these, `near`, a window with the event in it, saves what can be found there. Those of
+    At most six queries: the events beside it, its call or result, an override's patches, what the
+    blobs of its parts are. Of these, `near`, a window with the event in it, saves what can be found there. Those of
     `read_reports` come on top.
     """
     branch = lines.branches[event.branch_id]
@@ -260,6 +262,7 @@ def tell_detail(
         heading=heading,
         heading_code=code,
         body=body,
+        parts=read_parts(event, stored.payload),
         shows_json=view.json or not body.has_text,
         override=_read_override(event, stored, branch, lines),
         stasis=make_stasis(request.approval, draft) if request and reader.may_answer else None,

@@ -1,4 +1,4 @@
-"""One event: its detail, and its payload as a file."""
+"""One event: its detail, and its payload and parts as files."""
 
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET
 
 from branches.selectors.event_page import ReadReports, no_reports
+from branches.selectors.event_parts import read_part_file
 from branches.selectors.events import read_event
 from branches.selectors.run_page import read_detail
 from branches.selectors.run_view import read_view
@@ -43,4 +44,21 @@ def event_payload(request: HttpRequest, event: UUID) -> HttpResponse:
     response["Content-Disposition"] = f'attachment; filename="event-{event}.json"'
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response
+
+
+@require_GET
+@login_required
+def event_part(request: HttpRequest, event: UUID, index: int) -> HttpResponse:
+    """A binary part: shown where its bytes are a picture or a sound, else a download."""
+    row = read_event(actor=request_actor(request), event_id=event)
+    part = read_part_file(row, index)
+    response = HttpResponse(part.data, content_type=part.mime or "application/octet-stream")
+    place = "inline" if part.mime else "attachment"
+    response["Content-Disposition"] = f'{place}; filename="{part.name}"'
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    # An event never changes, but who may see it does.
+    response["Cache-Control"] = "private, max-age=300"
     return response

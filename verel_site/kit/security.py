@@ -12,6 +12,7 @@ DIRECTIVES: Final = {
     "script-src": "'self'",
     "style-src": "'self'",
     "img-src": "'self' data:",
+    "media-src": "'self'",
     "font-src": "'self'",
     # 'self' covers websockets of the same origin too (CSP 3).
     "connect-src": "'self'",
