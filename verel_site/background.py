@@ -13,6 +13,7 @@ from django.db import close_old_connections
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
+LOOK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class Background:
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+
+    def wait(self) -> None:
+        """Blocks until somebody calls `stop`, from a signal handler or another thread."""
+        # A wait without an end would hold back signal handlers on some systems.
+        while not self._stop.wait(LOOK_SECONDS):
+            pass
 
     def stop(self) -> None:
         """Returns when every job has come to its end, or after STOP_SECONDS."""

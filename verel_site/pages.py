@@ -3,7 +3,6 @@
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
-from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
@@ -14,6 +13,7 @@ from django.views.decorators.http import require_safe
 from verel_site.access.links import use_link
 from verel_site.access.models import Project
 from verel_site.access.projects import request_actor
+from verel_site.health import State, look_at_all, sum_up
 
 
 @require_safe
@@ -50,17 +50,14 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 @require_safe
+@never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Each dependency, and what is degraded. 503 only where nothing can be served."""
-    checks = {"database": _database_answers()}
-    body = {"status": "ready" if all(checks.values()) else "degraded", "checks": checks}
-    return JsonResponse(body, status=200 if checks["database"] else 503)
-
-
-def _database_answers() -> bool:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except OperationalError:
-        return False
-    return True
+    """Each dependency, and what is degraded in words. 503 only where nothing can be served."""
+    findings = look_at_all()
+    state = sum_up(findings)
+    body = {
+        "status": "ready" if state is State.UP else state.value,
+        "checks": {name: finding.state.value for name, finding in findings.items()},
+        "degraded": [finding.words for finding in findings.values() if finding.words],
+    }
+    return JsonResponse(body, status=503 if state is State.DOWN else 200)

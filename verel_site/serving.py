@@ -1,33 +1,57 @@
-"""Serving the product from one process: Daphne in front, the background worker beside it."""
+"""Serving the product: Daphne in front, the background worker beside it.
 
+One process does both; or a supervisor keeps several web processes, which share one listening
+socket, and a worker process.
+"""
+
+import logging
+import signal
 import socket
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Final
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 
 from branches.indexing import index_news
 from verel_site.access.pruning import PRUNE_SECONDS, prune
 from verel_site.background import Background, Job
 from verel_site.heads import SIGN_SECONDS, keep_heads
 from verel_site.outbox.promises import sweep_promises
+from verel_site.supervision import Child, Supervisor, end_when_stuck
 
-TRIED_PORTS = 20
+logger = logging.getLogger(__name__)
+
+TRIED_PORTS: Final = 20
+BACKLOG: Final = 512
+MIGRATION_LOCK: Final = 0x7665_7265_6C
 
 
-def pick_port(host: str, port: int | None, default: int) -> int:
-    """The asked port if it is free, else an error in words; without one, the first free one."""
-    for candidate in [port] if port else range(default, default + TRIED_PORTS):
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, candidate))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+def listen(host: str, port: int | None, default: int) -> socket.socket:
+    """A socket on the asked port, else an error in words; without one, on the first free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for candidate in [port] if port is not None else range(default, default + TRIED_PORTS):
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, candidate))
+        except OSError:
+            listening.close()
+            continue
+        listening.listen(BACKLOG)
+        return listening
     raise CommandError(f"Port {port or default} on {host} is taken; name another with --port.")
+
+
+def name_address(host: str, listening: socket.socket) -> str:
+    """The address to open in a browser, with a slash at the end."""
+    named = f"[{host}]" if ":" in host else host
+    return f"http://{named}:{listening.getsockname()[1]}/"
 
 
 def collect_static() -> None:
@@ -37,6 +61,20 @@ def collect_static() -> None:
     newest = max((path.stat().st_mtime for path in sources), default=0.0)
     if not stamp.exists() or stamp.stat().st_mtime < newest:
         call_command("collectstatic", interactive=False, clear=stamp.exists(), verbosity=0)
+
+
+def prepare() -> None:
+    """Migrated and collected. Of several that start on one database, one migrates at a time."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+            try:
+                call_command("migrate", interactive=False, verbosity=0)
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
+    else:
+        call_command("migrate", interactive=False, verbosity=0)
+    collect_static()
 
 
 def standing_jobs() -> list[Job]:
@@ -49,21 +87,54 @@ def standing_jobs() -> list[Job]:
     ]
 
 
-def serve(*, host: str, port: int, jobs: list[Job]) -> None:
-    """Blocks until SIGTERM or SIGINT; then answers what it has begun, and stops the jobs."""
+def serve(*, listening: socket.socket, jobs: list[Job]) -> None:
+    """Blocks until SIGTERM or SIGINT; then answers what it has begun, and stops the jobs.
+
+    A view that is stuck does not keep the process: it is ended after supervision.STOP_SECONDS.
+    """
     from daphne.endpoints import build_endpoint_description_strings
     from daphne.server import Server
+    from twisted.internet import reactor
 
     from verel_site.asgi import application
 
     background = Background(jobs)
     background.start()
+    # The stubs of Twisted forget that the event is named by a text.
+    reactor.addSystemEventTrigger("before", "shutdown", end_when_stuck)  # type: ignore[arg-type]
     try:
         Server(
             application,
-            endpoints=build_endpoint_description_strings(host=host, port=port),
+            endpoints=build_endpoint_description_strings(file_descriptor=listening.fileno()),
             server_name="verel",
             verbosity=0,
         ).run()
     finally:
         background.stop()
+
+
+def work(jobs: list[Job]) -> None:
+    """Does the jobs in this process, without the web, until SIGTERM or SIGINT."""
+    background = Background(jobs)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        end_when_stuck()
+        background.stop()
+
+    for how in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(how, stop)
+    background.start()
+    background.wait()
+
+
+def supervise(
+    *, listening: socket.socket, processes: int, worker: bool, worker_options: Sequence[str] = ()
+) -> int:
+    """Blocks like `serve`, over web processes that share the socket, and a worker process."""
+    manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+    descriptor = listening.fileno()
+    web = [*manage, "serve", "--no-worker", "--owned", "--descriptor", str(descriptor)]
+    children = [Child(f"web {n + 1}", web, (descriptor,)) for n in range(processes)]
+    if worker:
+        children.append(Child("worker", [*manage, "work", "--owned", *worker_options]))
+    return Supervisor(children).run()

@@ -28,9 +28,11 @@ def kept_secret() -> str:
 
 
 DEBUG = env.read_flag("VEREL_DEBUG", False)
+VEREL_SECRET_IS_KEPT = not env.read_text("VEREL_SECRET_KEY")
 SECRET_KEY = env.read_text("VEREL_SECRET_KEY") or kept_secret()
 ALLOWED_HOSTS = env.read_list("VEREL_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-VEREL_SECURE = env.read_flag("VEREL_SECURE", bool(env.read_text("VEREL_ALLOWED_HOSTS")))
+VEREL_HOSTS_ARE_NAMED = bool(env.read_text("VEREL_ALLOWED_HOSTS"))
+VEREL_SECURE = env.read_flag("VEREL_SECURE", VEREL_HOSTS_ARE_NAMED)
 DATABASES = {
     "default": env.read_database("VEREL_DATABASE_URL", f"sqlite:///{VEREL_HOME / 'verel.sqlite3'}")
 }
@@ -49,8 +51,10 @@ VEREL_PROJECT_RATES = (
 )
 # How many proxies of ours stand in front, each of which adds to X-Forwarded-For.
 VEREL_PROXIES = env.read_whole("VEREL_PROXIES", 0, high=9)
+VEREL_LOG = env.read_choice("VEREL_LOG", ["json", "text"] if VEREL_SECURE else ["text", "json"])
 VEREL_MODEL_URL = env.read_text("VEREL_MODEL_URL")
 VEREL_MODEL = env.read_text("VEREL_MODEL")
+VEREL_PROCESSES = env.read_whole("VEREL_PROCESSES", 1, low=1, high=64)
 
 INSTALLED_APPS = [
     "daphne",
@@ -76,6 +80,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "verel_site.request_log.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "verel_site.kit.security.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -182,7 +187,17 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 40 * 1024 * 1024
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "formatters": {
+        "json": {"()": "verel_site.kit.logs.Lines"},
+        "text": {"()": "verel_site.kit.logs.Text", "format": "%(levelname)s %(name)s: %(message)s"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": VEREL_LOG}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django.channels.server": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
+    "loggers": {
+        "django.channels.server": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+        # Every request has its line; Django's own of 4xx answers would say it twice.
+        "django.request": {"level": "ERROR"},
+        "verel.requests": {"level": "INFO" if VEREL_LOG == "json" else "ERROR"},
+    },
 }

@@ -16,6 +16,7 @@ from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import request_actor
 from verel_site.access.rights import Right
+from verel_site.health import degraded_words
 
 KEYS = [
     {
@@ -189,6 +190,10 @@ class Shell:
             "until": merge.undo_until,
             "seconds": max(0, round((merge.undo_until - now).total_seconds())),
         }
+
+    @property
+    def degraded(self) -> list[str]:
+        return degraded_words()
 
     @property
     def login_next(self) -> str:

@@ -7,12 +7,19 @@ Objects are written once: a second write of a key is refused by the store itself
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from django.conf import settings
+
+# A store that does not answer holds up whoever waits for it so long, and no longer.
+CONNECT_SECONDS: Final = 2.0
+READ_SECONDS: Final = 15.0
+PROBE_SECONDS: Final = 1.5
+TRIES: Final = 3
 
 
 class AlreadyStored(Exception):
@@ -27,6 +34,9 @@ class ColdStore(Protocol):
     def put(self, key: str, data: bytes) -> None: ...
 
     def get(self, key: str) -> bytes: ...
+
+    def probe(self) -> None:
+        """Raises, soon, where objects can be neither written nor read."""
 
 
 class Directory:
@@ -51,6 +61,11 @@ class Directory:
         except FileNotFoundError as error:
             raise NotStored(key) from error
 
+    def probe(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(self.root)
+
     def _path(self, key: str) -> Path:
         path = (self.root / key).resolve()
         if not path.is_relative_to(self.root.resolve()):
@@ -61,9 +76,8 @@ class Directory:
 class Bucket:
     def __init__(self, name: str, prefix: str) -> None:
         self.name, self.prefix = name, prefix
-        self.client: Any = boto3.client(
-            "s3", endpoint_url=os.environ.get("VEREL_S3_ENDPOINT_URL") or None
-        )
+        self.client = _open_client(read_timeout=READ_SECONDS, tries=TRIES)
+        self._prober = _open_client(read_timeout=PROBE_SECONDS, tries=1)
 
     def put(self, key: str, data: bytes) -> None:
         try:
@@ -82,6 +96,21 @@ class Bucket:
             raise NotStored(key) from error
         data: bytes = answer["Body"].read()
         return data
+
+    def probe(self) -> None:
+        self._prober.head_bucket(Bucket=self.name)
+
+
+def _open_client(*, read_timeout: float, tries: int) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=os.environ.get("VEREL_S3_ENDPOINT_URL") or None,
+        config=Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=read_timeout,
+            retries={"total_max_attempts": tries, "mode": "standard"},
+        ),
+    )
 
 
 @cache

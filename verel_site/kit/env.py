@@ -37,14 +37,14 @@ def read_choice(name: str, choices: list[str]) -> str:
     return raw
 
 
-def read_whole(name: str, default: int, *, high: int = 10**12) -> int:
-    """A whole number from 0."""
+def read_whole(name: str, default: int, *, low: int = 0, high: int = 10**12) -> int:
+    """A whole number within bounds."""
     raw = read_text(name)
     if not raw:
         return default
-    if raw.isascii() and raw.isdigit() and int(raw) <= high:
+    if raw.isascii() and raw.isdigit() and low <= int(raw) <= high:
         return int(raw)
-    raise ImproperlyConfigured(f"{name} is {raw!r}; it takes a whole number from 0 to {high}.")
+    raise ImproperlyConfigured(f"{name} is {raw!r}; it takes a whole number from {low} to {high}.")
 
 
 def read_path(name: str, default: Path) -> Path:
@@ -78,6 +78,8 @@ def read_database(name: str, default: str) -> dict[str, object]:
             "PASSWORD": unquote(parts.password or ""),
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
+            # A pooled connection that the server has dropped meanwhile (a restart) is replaced.
+            "CONN_HEALTH_CHECKS": True,
             "OPTIONS": {"pool": {"min_size": 1, "max_size": 20, "timeout": 20}},
         }
     raise ImproperlyConfigured(

@@ -1,6 +1,8 @@
+import argparse
+import sys
 from typing import Any
 
-from django.core.management import call_command
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db.models import Exists, OuterRef
 
@@ -14,9 +16,10 @@ from verel_site.access.links import create_link
 from verel_site.access.models import Project
 from verel_site.background import Job
 from verel_site.demo.load import demo_reviewer, load_demo
-from verel_site.serving import collect_static, pick_port, serve, standing_jobs
+from verel_site.management.commands.serve import DEFAULT_PORT, demand_room
+from verel_site.serving import listen, name_address, prepare, serve, standing_jobs, supervise
+from verel_site.supervision import end_with_owner
 
-DEFAULT_PORT = 8000
 # Long enough to be watched, short enough to be waited for.
 STEP_SECONDS = 0.4
 GRADED_AT_ONCE = 20
@@ -28,19 +31,35 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int)
+        parser.add_argument("--processes", type=int, default=settings.VEREL_PROCESSES)
+        # For whoever starts it as a child: it ends with its standard input.
+        parser.add_argument("--owned", action="store_true", help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        call_command("migrate", interactive=False, verbosity=0)
-        collect_static()
+        if options["owned"]:
+            end_with_owner()
+        processes = options["processes"]
+        demand_room(processes)
+        prepare()
         project = load_demo()
-        host = options["host"]
-        port = pick_port(host, options["port"], DEFAULT_PORT)
+        listening = listen(options["host"], options["port"], DEFAULT_PORT)
+        address = name_address(options["host"], listening)
         token = create_link(user=demo_reviewer())
-        self.stdout.write(f"\nVerel listens on  http://{host}:{port}/")
-        self.stdout.write(f"Sign in, once:    http://{host}:{port}/sign-in/{token}/\n")
+        self.stdout.write(f"\nVerel listens on  {address}")
+        self.stdout.write(f"Sign in, once:    {address}sign-in/{token}/\n")
         self.stdout.write("Ctrl C stops it.")
         self.stdout.flush()
-        serve(host=host, port=port, jobs=[*standing_jobs(), *demo_jobs(project)])
+        if processes == 1:
+            serve(listening=listening, jobs=[*standing_jobs(), *demo_jobs(project)])
+        else:
+            sys.exit(
+                supervise(
+                    listening=listening,
+                    processes=processes,
+                    worker=True,
+                    worker_options=["--demo"],
+                )
+            )
 
 
 def demo_jobs(project: Project) -> list[Job]:

@@ -1,9 +1,14 @@
+import argparse
+import socket
+import sys
 from typing import Any
 
-from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandParser
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
-from verel_site.serving import collect_static, pick_port, serve, standing_jobs
+from verel_site.serving import listen, name_address, prepare, serve, standing_jobs, supervise
+from verel_site.supervision import end_with_owner
 
 DEFAULT_PORT = 8000
 
@@ -15,12 +20,41 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int)
         parser.add_argument("--no-worker", action="store_true")
+        parser.add_argument(
+            "--processes",
+            type=int,
+            default=settings.VEREL_PROCESSES,
+            help="web processes on one socket; more than one needs PostgreSQL and Redis",
+        )
+        # What a supervisor tells its children: the socket, and that they end with it.
+        parser.add_argument("--descriptor", type=int, help=argparse.SUPPRESS)
+        parser.add_argument("--owned", action="store_true", help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        call_command("migrate", interactive=False, verbosity=0)
-        collect_static()
-        port = pick_port(options["host"], options["port"], DEFAULT_PORT)
-        self.stdout.write(f"Verel listens on http://{options['host']}:{port}/")
-        self.stdout.flush()
+        if options["owned"]:
+            end_with_owner()
         jobs = [] if options["no_worker"] else standing_jobs()
-        serve(host=options["host"], port=port, jobs=jobs)
+        if options["descriptor"] is not None:
+            serve(listening=socket.socket(fileno=options["descriptor"]), jobs=jobs)
+            return
+        demand_room(options["processes"])
+        prepare()
+        listening = listen(options["host"], options["port"], DEFAULT_PORT)
+        self.stdout.write(f"Verel listens on {name_address(options['host'], listening)}")
+        self.stdout.flush()
+        if options["processes"] == 1:
+            serve(listening=listening, jobs=jobs)
+        else:
+            worker = not options["no_worker"]
+            sys.exit(supervise(listening=listening, processes=options["processes"], worker=worker))
+
+
+def demand_room(processes: int) -> None:
+    """Refuses several processes where one's memory or one's file stands in for a server."""
+    if processes < 1:
+        raise CommandError("--processes takes 1 or more.")
+    if processes > 1 and (connection.vendor == "sqlite" or not settings.VEREL_REDIS_URL):
+        raise CommandError(
+            "Several processes need PostgreSQL and Redis: "
+            "set VEREL_DATABASE_URL and VEREL_REDIS_URL, or serve with --processes 1."
+        )

@@ -1,0 +1,108 @@
+"""What the product says of what it stands on."""
+
+import threading
+import time
+
+import pytest
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from tests.make import make_project, make_user
+from verel_site import health
+from verel_site.health import UP, WAIT_SECONDS, Finding, Part, State
+
+
+@pytest.fixture(autouse=True)
+def look_anew() -> None:
+    for part in health.PARTS:
+        part.forget()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ready_names_every_part(settings: Settings) -> None:
+    settings.VEREL_REDIS_URL = ""
+    answer = Client().get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ready",
+        "checks": {
+            "database": "up",
+            "migrations": "up",
+            "redis": "absent",
+            "archive": "up",
+        },
+        "degraded": [],
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_without_its_last_migration_is_not_ready_and_it_is_named() -> None:
+    recorder = MigrationRecorder.Migration.objects
+    applied = recorder.get(app="branches", name="0001_initial")
+    applied.delete()
+    try:
+        answer = Client().get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["checks"]["migrations"] == "down"
+        assert "branches.0001_initial" in answer.json()["degraded"][0]
+    finally:
+        recorder.create(app="branches", name="0001_initial", applied=applied.applied)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_archive_that_cannot_be_written_is_degraded_on_ready_and_on_the_bar(
+    settings: Settings,
+) -> None:
+    settings.VEREL_ARCHIVE_URL = "file:///proc/no-such-place"
+    answer = Client().get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "degraded"
+    assert answer.json()["checks"]["archive"] == "degraded"
+    project = make_project()
+    client = Client()
+    client.force_login(make_user(project))
+    page = client.get(f"/p/{project.slug}/runs/").content.decode()
+    assert "The archive does not answer." in page
+
+
+def test_a_part_that_hangs_is_told_of_in_time_and_asked_once() -> None:
+    asked, release = threading.Semaphore(0), threading.Event()
+
+    def hang() -> Finding:
+        asked.release()
+        release.wait()
+        return UP
+
+    fault = Finding(State.DEGRADED, "It hangs.")
+    part = Part("slow", hang, fault)
+    started = time.monotonic()
+    assert part.finding(wait=WAIT_SECONDS, fresh=0) == fault
+    assert part.finding(wait=0, fresh=0) == fault
+    assert time.monotonic() - started < WAIT_SECONDS + 1
+    release.set()
+    assert part.finding(wait=WAIT_SECONDS, fresh=0) == UP
+    assert asked.acquire(blocking=False)
+    assert not asked.acquire(blocking=False)
+
+
+def test_an_answer_is_shared_for_as_long_as_it_is_fresh() -> None:
+    looks: list[int] = []
+
+    def look() -> Finding:
+        looks.append(1)
+        return UP
+
+    part = Part("counted", look, Finding(State.DOWN, "It failed."))
+    for _ in range(5):
+        assert part.finding(wait=WAIT_SECONDS, fresh=60) == UP
+    assert len(looks) == 1
+
+
+def test_whatever_a_look_raises_is_a_fault_of_its_part() -> None:
+    def fail() -> Finding:
+        raise ZeroDivisionError
+
+    fault = Finding(State.DOWN, "It failed.")
+    part = Part("failing", fail, fault)
+    assert part.finding(wait=WAIT_SECONDS, fresh=0) == fault
