@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from branches.blobs import keep_blobs
@@ -20,15 +20,16 @@ from branches.domain.digest import advance_digest, advance_seal
 from branches.domain.terms import ENDED, Status
 from branches.models import Branch, Event, Run
 from branches.stasis import open_approval
-from branches.storage.codec import codec
+from branches.storage.codec import Codec, codec
 from branches.storage.payloads import bound_data, payload_bytes
+from branches.storage.rows import Row, find_stored, insert_rows, take_positions
 from verel_site.access.actors import Actor
 from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import NotFound, Refusal, Unprocessable
 from verel_site.kit.strict_json import encode
 
-INSERT_ROWS = 500
+READ_ROWS = 500
 
 
 class IdReuse(Refusal):
@@ -58,7 +59,10 @@ class UnknownParent(Unprocessable):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An event before it is stored. `payload` is a JSON object; `ts` is aware."""
+    """An event before it is stored. `payload` is a JSON object; `ts` is aware.
+
+    `encoded` is what `strict_json.encode` makes of the payload, where somebody has it already.
+    """
 
     type: str
     source: str
@@ -68,6 +72,7 @@ class Draft:
     task_id: UUID | None = None
     parent_id: UUID | None = None
     schema_version: int = 1
+    encoded: bytes | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ def append_events(
     encoded = []
     for index, draft in enumerate(drafts):
         with _pointing_into(index):
-            encoded.append(encode(keep_blobs(branch.project_id, draft.payload)))
+            encoded.append(_encode(branch, draft))
     # From here on nobody else of the project stores an id, on whichever branch.
     lock_project(project_id=branch.project_id)
     known = _read_known(branch, drafts, encoded)
@@ -157,8 +162,16 @@ def _pointing_into(index: int) -> Iterator[None]:
 
 def write_events(*, branch: Branch, drafts: Sequence[Draft]) -> tuple[Receipt, ...]:
     """Verel's own events, on a branch locked by the caller, in the caller's transaction."""
-    payloads = [encode(keep_blobs(branch.project_id, draft.payload)) for draft in drafts]
+    payloads = [_encode(branch, draft) for draft in drafts]
     return tuple(_insert(branch, drafts, payloads))
+
+
+def _encode(branch: Branch, draft: Draft) -> bytes:
+    """The payload's bytes, large binary parts kept out of them."""
+    kept = keep_blobs(branch.project_id, draft.payload)
+    if kept is draft.payload and draft.encoded is not None:
+        return draft.encoded
+    return encode(kept)
 
 
 def server_draft(event_type: str, payload: dict[str, Any]) -> Draft:
@@ -172,9 +185,9 @@ def _read_known(
     """Receipts of the drafts that are stored already; raises IdReuse for other content."""
     place = {draft.event_id: index for index, draft in enumerate(drafts)}
     known = {}
-    ids = list(place)
-    for start in range(0, len(ids), INSERT_ROWS):
-        chunk = ids[start : start + INSERT_ROWS]
+    ids = find_stored(branch.project_id, list(place))
+    for start in range(0, len(ids), READ_ROWS):
+        chunk = ids[start : start + READ_ROWS]
         rows = Event.objects.filter(project_id=branch.project_id, event_id__in=chunk)
         for row in rows:
             index = place[row.event_id]
@@ -264,8 +277,8 @@ def _check_parents(branch: Branch, drafts: Sequence[Draft]) -> None:
     for draft in drafts:
         wanted.pop(draft.event_id, None)
     ids = list(wanted)
-    for start in range(0, len(ids), INSERT_ROWS):
-        chunk = ids[start : start + INSERT_ROWS]
+    for start in range(0, len(ids), READ_ROWS):
+        chunk = ids[start : start + READ_ROWS]
         rows = Event.objects.filter(
             project_id=branch.project_id, run_id=branch.run_id, event_id__in=chunk
         )
@@ -278,33 +291,24 @@ def _check_parents(branch: Branch, drafts: Sequence[Draft]) -> None:
         )
 
 
-def _take_positions(branch: Branch, count: int) -> list[int]:
-    """Positions for the rows to come, known before they are sealed.
-
-    The lock makes the order of positions the order of commits within a project, so that a
-    reader's cursor never jumps over a row that commits late.
-    """
-    lock_project(project_id=branch.project_id)
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(
-                "SELECT nextval(pg_get_serial_sequence('branches_event', 'position')) "
-                "FROM generate_series(1, %s)",
-                [count],
-            )
-            return sorted(row[0] for row in cursor.fetchall())
-        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = 'branches_event'")
-        row = cursor.fetchone()
-        last = int(row[0]) if row else 0
-        return list(range(last + 1, last + 1 + count))
-
-
 def _insert(branch: Branch, drafts: Sequence[Draft], payloads: Sequence[bytes]) -> list[Receipt]:
     """Seals and stores rows after the head, and moves the head: the one place that does."""
+    if not drafts:
+        return []
+    positions = take_positions(branch.project_id, len(drafts))
+    rows = _seal_rows(branch, drafts, payloads, positions)
+    insert_rows(rows)
+    _move_head(branch, rows[-1], sum(_output_tokens(draft.payload) for draft in drafts))
+    return [Receipt(row.event_id, row.seq, row.position, row.digest) for row in rows]
+
+
+def _seal_rows(
+    branch: Branch, drafts: Sequence[Draft], payloads: Sequence[bytes], positions: Sequence[int]
+) -> list[Row]:
     received_at = timezone.now()
     seq, digest, seal = branch.head_seq, bytes(branch.head_digest), bytes(branch.head_seal)
+    project, run, own, sealer = branch.project_id, branch.run_id, branch.pk, codec()
     rows = []
-    positions = _take_positions(branch, len(drafts))
     for draft, payload, position in zip(drafts, payloads, positions, strict=True):
         seq += 1
         digest = advance_digest(digest, draft.type, payload)
@@ -313,8 +317,8 @@ def _insert(branch: Branch, drafts: Sequence[Draft], payloads: Sequence[bytes]) 
             digest=digest,
             position=position,
             event_id=draft.event_id,
-            run=branch.run_id,
-            branch=branch.pk,
+            run=run,
+            branch=own,
             seq=seq,
             event_type=draft.type,
             source=draft.source,
@@ -326,51 +330,53 @@ def _insert(branch: Branch, drafts: Sequence[Draft], payloads: Sequence[bytes]) 
             payload=payload,
         )
         rows.append(
-            Event(
-                position=position,
-                event_id=draft.event_id,
-                project_id=branch.project_id,
-                run_id=branch.run_id,
-                branch_id=branch.pk,
-                seq=seq,
-                type=draft.type,
-                source=draft.source,
-                ts=draft.ts,
-                received_at=received_at,
-                task_id=draft.task_id,
-                parent_id=draft.parent_id,
-                schema_version=draft.schema_version,
-                payload=codec().seal(
-                    payload,
-                    bound_data(
-                        event_id=draft.event_id,
-                        branch=branch.pk,
-                        seq=seq,
-                        parent_id=draft.parent_id,
-                        event_type=draft.type,
-                        source=draft.source,
-                    ),
-                ),
-                digest=digest,
-                seal=seal,
+            Row(
+                position,
+                draft.ts,
+                received_at,
+                seq,
+                draft.schema_version,
+                draft.event_id,
+                project,
+                run,
+                own,
+                draft.parent_id,
+                draft.task_id,
+                draft.type,
+                draft.source,
+                digest,
+                seal,
+                sealer.seal(payload, _bound_data(sealer, own, seq, draft)),
             )
         )
-    Event.objects.bulk_create(rows, batch_size=INSERT_ROWS)
-    if rows:
-        _move_head(branch, rows[-1], sum(_output_tokens(draft.payload) for draft in drafts))
-    return [Receipt(row.event_id, row.seq, row.position, bytes(row.digest)) for row in rows]
+    return rows
 
 
-def _move_head(branch: Branch, head: Event, tokens: int) -> None:
-    branch.head_seq, branch.head_position = head.seq, head.position
-    branch.head_digest, branch.head_seal = head.digest, head.seal
-    branch.touched_at = head.received_at
-    branch.tokens += tokens
-    branch.save(
-        update_fields=[
-            "head_seq", "head_position", "head_digest", "head_seal", "touched_at", "tokens",
-        ]
-    )  # fmt: skip
+def _bound_data(sealer: Codec, branch: UUID, seq: int, draft: Draft) -> bytes:
+    if not sealer.encrypts:
+        return b""
+    return bound_data(
+        event_id=draft.event_id,
+        branch=branch,
+        seq=seq,
+        parent_id=draft.parent_id,
+        event_type=draft.type,
+        source=draft.source,
+    )
+
+
+def _move_head(branch: Branch, head: Row, tokens: int) -> None:
+    moved = {
+        "head_seq": head.seq,
+        "head_position": head.position,
+        "head_digest": head.digest,
+        "head_seal": head.seal,
+        "touched_at": head.received_at,
+        "tokens": branch.tokens + tokens,
+    }
+    Branch.objects.filter(pk=branch.pk).update(**moved)
+    for name, value in moved.items():
+        setattr(branch, name, value)
     Run.objects.filter(pk=branch.run_id).update(touched_at=head.received_at)
 
 

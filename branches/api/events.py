@@ -9,14 +9,14 @@ from rest_framework.response import Response
 
 from branches.api.answers import appended_json, event_json
 from branches.api.serializers import AppendedSerializer, BatchSerializer, EventPageSerializer
-from branches.intake.batches import read_batch
+from branches.intake.batches import Batch, read_batch
+from branches.intake.pushed import PARSERS, Pushed, read_clean
 from branches.journal import append_events
 from branches.selectors.events import FILTERS, read_branch, read_events
 from branches.selectors.listings import cut
 from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented, query_parameter
 from verel_site.access.idempotency import Answer, answer_once
 from verel_site.kit.cursors import read_int, read_page
-from verel_site.kit.parsers import JSONLinesParser, NDJSONParser, StrictJSONParser
 
 CONDITIONS = ("expected_seq", "lease_epoch")
 
@@ -40,7 +40,7 @@ class EventList(Endpoint):
 
 
 class BranchEvents(Endpoint):
-    parser_classes = [StrictJSONParser, JSONLinesParser, NDJSONParser]
+    parser_classes = PARSERS
 
     @documented(
         body={
@@ -58,10 +58,10 @@ class BranchEvents(Endpoint):
     def post(self, request: Request, branch: UUID) -> Response:
         """201 when something was stored, 200 when all of it had been stored before."""
         found = read_branch(actor=self.actor, branch_id=branch)
-        body = _with_conditions(request.data, request.query_params)
+        body, query = request.data, request.query_params
 
         def act() -> Answer:
-            batch = read_batch(body, branch_id=branch)
+            batch = _read_batch(body, query, branch)
             appended = append_events(
                 branch_id=branch,
                 actor=self.actor,
@@ -73,6 +73,15 @@ class BranchEvents(Endpoint):
             return 201 if fresh else 200, appended_json(appended)
 
         return answer_once(request, project_id=found.project_id, actor=self.actor, act=act)
+
+
+def _read_batch(body: Any, query: Mapping[str, str], branch: UUID) -> Batch:
+    if isinstance(body, Pushed):
+        clean = None if query else read_clean(body, branch_id=branch)
+        if clean is not None:
+            return clean
+        body = body.value()
+    return read_batch(_with_conditions(body, query), branch_id=branch)
 
 
 def _with_conditions(body: Any, query: Mapping[str, str]) -> Any:

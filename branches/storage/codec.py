@@ -83,6 +83,11 @@ class Codec:
         self._keys = keys
         self._compresses = compresses
 
+    @property
+    def encrypts(self) -> bool:
+        """Without it, what is sealed is bound to nothing."""
+        return self._keys.current() is not None
+
     def seal(self, plain: bytes, bound: bytes, *, compressible: bool = True) -> bytes:
         """The envelope. `bound` is the associated data that opening must repeat."""
         version, body = PLAIN, plain

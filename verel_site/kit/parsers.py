@@ -89,6 +89,16 @@ class RawParser(BaseParser):
         return read_body(stream, request.META.get("HTTP_CONTENT_ENCODING", ""))
 
 
+def decode_lines(raw: bytes) -> list[Any]:
+    """The events of a body of JSON lines; raises MalformedJson with a pointer into them."""
+    lines = [line for line in raw.split(b"\n") if line.strip()]
+    depth = strict_json.MAX_DEPTH + ENVELOPE_DEPTH
+    return [
+        strict_json.decode(line, max_depth=depth, at=f"/events/{index}")
+        for index, line in enumerate(lines)
+    ]
+
+
 class JSONLinesParser(BaseParser):
     """`application/jsonl`: one event a line; the same value as a JSON body `{"events": [...]}`."""
 
@@ -102,13 +112,7 @@ class JSONLinesParser(BaseParser):
     ) -> Any:
         request = (parser_context or {})["request"]
         raw = read_body(stream, request.META.get("HTTP_CONTENT_ENCODING", ""))
-        lines = [line for line in raw.split(b"\n") if line.strip()]
-        depth = strict_json.MAX_DEPTH + ENVELOPE_DEPTH
-        events = [
-            strict_json.decode(line, max_depth=depth, at=f"/events/{index}")
-            for index, line in enumerate(lines)
-        ]
-        return {"events": events}
+        return {"events": decode_lines(raw)}
 
 
 class NDJSONParser(JSONLinesParser):
