@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from branches.domain.terms import Answer, DirectiveKind, Granularity, Status
+from branches.domain.terms import Answer, DirectiveKind, Granularity, ImportState, Status
 from branches.querysets import BranchQuerySet, EventQuerySet, RunQuerySet
 from verel_site.access.models import Project
 
@@ -23,6 +23,10 @@ def answer_choices() -> list[tuple[str, str]]:
 
 def granularity_choices() -> list[tuple[str, str]]:
     return [(granularity.value, granularity.value) for granularity in Granularity]
+
+
+def import_choices() -> list[tuple[str, str]]:
+    return [(state.value, state.value) for state in ImportState]
 
 
 class Run(models.Model):
@@ -322,16 +326,45 @@ class Dataset(models.Model):
 
 
 class Import(models.Model):
-    """One transcript that was read in, and what came of it."""
+    """One transcript that is read in, or that was, and what came of it.
+
+    One that was uploaded is a promise first: `upload` names its bytes, `claim` who reads it now.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="imports")
     run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="imports")
     name = models.CharField(max_length=200)
     format = models.CharField(max_length=32)
-    sha256 = models.CharField(max_length=64)
+    sha256 = models.CharField(max_length=64, blank=True)
     summary = models.JSONField(default=dict)
     imported_by = models.CharField(max_length=150)
+    user_id = models.BigIntegerField(
+        null=True, blank=True, help_text="whose rights it is read with"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    state = models.CharField(max_length=16, choices=import_choices, default=ImportState.DONE.value)
+    fault = models.TextField(blank=True)
+    upload = models.CharField(max_length=64, blank=True)
+    bytes_read = models.PositiveBigIntegerField(default=0)
+    bytes_total = models.PositiveBigIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
+    claim = models.UUIDField(null=True, blank=True)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=[state.value for state in ImportState]), name="import_state"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=Q(state__in=["waiting", "reading"]),
+                name="import_open",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -19,6 +19,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from branches.indexing import index_news
+from verdicts.uploads import UploadWorker
 from verel_site.access.pruning import PRUNE_SECONDS, prune
 from verel_site.background import Background, Job
 from verel_site.heads import SIGN_SECONDS, keep_heads
@@ -79,11 +80,13 @@ def prepare() -> None:
 
 def standing_jobs() -> list[Job]:
     """What every installation's worker does."""
+    uploads = UploadWorker()
     return [
         Job("outbox", lambda: sweep_promises() > 0, pause_seconds=1.0),
         Job("signed heads", keep_heads, pause_seconds=SIGN_SECONDS),
         Job("pruning", prune, pause_seconds=PRUNE_SECONDS),
         Job("search index", index_news, pause_seconds=1.0),
+        Job("uploads", uploads.run_once, pause_seconds=1.0, on_stop=uploads.stop.set),
     ]
 
 

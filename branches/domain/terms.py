@@ -45,6 +45,19 @@ class DirectiveKind(StrEnum):
     STOP = "stop"
 
 
+class ImportState(StrEnum):
+    WAITING = "waiting"
+    READING = "reading"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @classmethod
+    def open(cls) -> tuple[str, ...]:
+        """The states of an import that has not come to its end."""
+        return cls.WAITING.value, cls.READING.value
+
+
 PREFIXES: Final = ("harness.", "data.")
 # The source of events that Verel itself wrote. Clients cannot write under it, so an override,
 # a patch or an answer that carries it is what it says; the same type from elsewhere is text.

@@ -1,6 +1,6 @@
-"""The import page: choose transcripts, and see what came of each."""
+"""The import page: choose transcripts, and see how far each is and what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,15 +9,17 @@ from django.contrib.auth.decorators import login_required
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
-from branches.intake import claude_code, trajectories
+from branches.domain.terms import ImportState
+from branches.intake import claude_code, codex, trajectories
 from branches.intake.files import TranscriptFile
-from branches.intake.transcripts import AUTO, Summary
+from branches.intake.transcripts import AUTO
 from branches.models import Import, Run
-from verdicts.intake import import_and_report
 from verdicts.pages import Notice
+from verdicts.uploads import cancel_import, queue_imports
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import get_project, request_actor
@@ -27,7 +29,9 @@ from verel_site.kit.htmx import render_page
 MAX_FILE_BYTES: Final = 100 * 1024 * 1024
 SHOWN_RUNS: Final = 5
 SHOWN_REASONS: Final = 8
+SHOWN_FILES: Final = 20
 SHOWN_IMPORTS: Final = 20
+PARTIALS: Final = ("imports",)
 
 KINDS: Final = (
     (AUTO, "Tell from the file", "The first lines decide. This is right for nearly every file."),
@@ -41,6 +45,11 @@ KINDS: Final = (
         claude_code.FORMAT,
         "Claude Code session",
         "The .jsonl of one session. A session that was forked from another joins its run.",
+    ),
+    (
+        codex.FORMAT,
+        "Codex session",
+        "The rollout-….jsonl of one thread. A thread that was forked from another joins its run.",
     ),
 )
 
@@ -66,20 +75,22 @@ class BoundedUpload(TemporaryFileUploadHandler):
 
 
 @dataclass(frozen=True)
-class ResultRow:
-    """One file of this upload. `runs` are at most SHOWN_RUNS of the `run_count` that it touched."""
+class FileRow:
+    """One transcript of an import. `runs` are at most SHOWN_RUNS of the `run_count` it touched."""
 
-    summary: Summary
+    name: str
+    fault: str
+    events: int
+    branches: int
+    duplicates: int
     runs: tuple[Run, ...]
     run_count: int
     reasons: tuple[str, ...]
     more_reasons: int
 
     @property
-    def word(self) -> str:
-        if self.summary.fault:
-            return "fail"
-        return "pass" if self.summary.events or self.summary.branches else "skip"
+    def repeated(self) -> bool:
+        return not (self.fault or self.events or self.branches)
 
     @property
     def more_runs(self) -> int:
@@ -87,20 +98,31 @@ class ResultRow:
 
 
 @dataclass(frozen=True)
-class RecentRow:
+class ImportRow:
+    """`glyph` is a verdict's word; `files` are there when the reading has come to its end."""
+
     row: Import
+    open: bool
+    glyph: str
     events: int
     branches: int
-    run_count: int
+    files: tuple[FileRow, ...]
+    more_files: int
+
+    @property
+    def percent(self) -> int:
+        total = self.row.bytes_total
+        return min(100, self.row.bytes_read * 100 // total) if total else 0
 
 
 @dataclass(frozen=True)
 class ImportPage:
-    """`templates/verdicts/import.html`."""
+    """`templates/verdicts/import.html`. `live` says that something is read or waits."""
 
     project: Project
-    recent: tuple[RecentRow, ...]
-    results: tuple[ResultRow, ...] = ()
+    rows: tuple[ImportRow, ...]
+    live: bool
+    may_import: bool = True
     kind: str = AUTO
     notice: Notice | None = None
 
@@ -136,17 +158,24 @@ def _receive(request: HttpRequest, slug: str, bounded: BoundedUpload) -> HttpRes
     kind = _read_kind(request)
     if bounded.cut:
         limit = MAX_FILE_BYTES // 1024 // 1024
-        text = f"A file takes at most {limit} MB here. Nothing was imported. The command "
-        text += "import_transcript reads files of any size."
+        text = f"A file takes at most {limit} MB here, packed or not. Nothing was imported. The "
+        text += "command import_transcript reads files of any size."
         notice = Notice(f"{bounded.cut} is too large. ", text, "fail")
         return _show(request, project, notice=notice, kind=kind, status=413)
     if not files:
         notice = Notice("No file was chosen. ", "Choose at least one, then import.", "fail")
         return _show(request, project, notice=notice, kind=kind, status=422)
-    summaries = import_and_report(project_id=project.pk, actor=actor, files=files, format=kind)
-    read = any(not summary.fault for summary in summaries)
-    results = read_results(actor, summaries)
-    return _show(request, project, results=results, kind=kind, status=200 if read else 422)
+    queue_imports(project_id=project.pk, actor=actor, files=files, format=kind)
+    return redirect("import", slug)
+
+
+@require_POST
+@login_required
+def import_cancel(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    actor = request_actor(request)
+    project = get_project(actor=actor, slug=slug)
+    cancel_import(import_id=pk, project_id=project.pk, actor=actor)
+    return redirect("import", slug)
 
 
 def _read_kind(request: HttpRequest) -> str:
@@ -158,40 +187,68 @@ def _show(
     request: HttpRequest,
     project: Project,
     *,
-    results: tuple[ResultRow, ...] = (),
     kind: str = AUTO,
     notice: Notice | None = None,
     status: int = 200,
 ) -> HttpResponse:
+    rows = read_rows(request_actor(request), project)
     page = ImportPage(
-        project=project, recent=read_recent(project), results=results, kind=kind, notice=notice
+        project=project, rows=rows, live=any(row.open for row in rows), kind=kind, notice=notice
     )
-    return render_page(request, "verdicts/import.html", page, status=status)
+    return render_page(request, "verdicts/import.html", page, partials=PARTIALS, status=status)
 
 
-def read_results(actor: Actor, summaries: Sequence[Summary]) -> tuple[ResultRow, ...]:
-    wanted = [run for summary in summaries for run in summary.runs[:SHOWN_RUNS]]
-    runs = Run.objects.visible_to(actor).in_bulk(wanted)
-    return tuple(
-        ResultRow(
-            summary=summary,
-            runs=tuple(runs[run] for run in summary.runs[:SHOWN_RUNS] if run in runs),
-            run_count=len(summary.runs),
-            reasons=summary.skipped[:SHOWN_REASONS],
-            more_reasons=max(0, len(summary.skipped) - SHOWN_REASONS),
-        )
-        for summary in summaries
+def read_rows(actor: Actor, project: Project) -> tuple[ImportRow, ...]:
+    """The latest imports, in two queries."""
+    rows = list(Import.objects.filter(project=project).order_by("-pk")[:SHOWN_IMPORTS])
+    wanted = {run for row in rows for told in _files_of(row) for run in _runs_of(told)}
+    runs = {str(run.pk): run for run in Run.objects.visible_to(actor).filter(pk__in=wanted)}
+    return tuple(_row(row, runs) for row in rows)
+
+
+def _row(row: Import, runs: Mapping[str, Run]) -> ImportRow:
+    told = _files_of(row)
+    files = tuple(_file_row(one, runs) for one in told[:SHOWN_FILES])
+    is_open = row.state in ImportState.open()
+    events, branches = row.summary.get("events", 0), row.summary.get("branches", 0)
+    glyph = "pass" if events or branches else "skip"
+    if row.state == ImportState.FAILED or any(one.fault for one in files):
+        glyph = "fail"
+    return ImportRow(
+        row=row,
+        open=is_open,
+        glyph="running" if is_open else glyph,
+        events=events,
+        branches=branches,
+        files=files,
+        more_files=len(told) - len(files),
     )
 
 
-def read_recent(project: Project) -> tuple[RecentRow, ...]:
-    rows = Import.objects.filter(project=project).select_related("run").order_by("-created_at")
-    return tuple(
-        RecentRow(
-            row=row,
-            events=row.summary.get("events", 0),
-            branches=row.summary.get("branches", 0),
-            run_count=len(row.summary.get("runs", [])),
-        )
-        for row in rows[:SHOWN_IMPORTS]
+def _files_of(row: Import) -> list[dict[str, Any]]:
+    """An import by the command is of one file, which its summary tells."""
+    if row.state in ImportState.open():
+        return []
+    told = row.summary.get("files")
+    if isinstance(told, list):
+        return told
+    return [{"name": row.name, "fault": "", **row.summary}] if row.state == "done" else []
+
+
+def _runs_of(told: Mapping[str, Any]) -> list[str]:
+    return list(told.get("runs", []))[:SHOWN_RUNS]
+
+
+def _file_row(told: Mapping[str, Any], runs: Mapping[str, Run]) -> FileRow:
+    skipped = told.get("skipped", [])
+    return FileRow(
+        name=told["name"],
+        fault=told.get("fault", ""),
+        events=told.get("events", 0),
+        branches=told.get("branches", 0),
+        duplicates=told.get("duplicates", 0),
+        runs=tuple(runs[run] for run in _runs_of(told) if run in runs),
+        run_count=len(told.get("runs", [])),
+        reasons=tuple(skipped[:SHOWN_REASONS]),
+        more_reasons=max(0, len(skipped) - SHOWN_REASONS),
     )

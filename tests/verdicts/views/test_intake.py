@@ -3,12 +3,16 @@ from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
 
-from branches.models import Run
+from branches.models import Import, Run
 from tests.make import make_project, make_user
+from verdicts.uploads import UploadWorker, uploads_folder
 from verdicts.views import intake
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
@@ -19,7 +23,8 @@ HI = json.dumps([{"role": "user", "content": "Is the pump on?"}]).encode()
 
 
 @pytest.fixture
-def project() -> Project:
+def project(settings: Settings, tmp_path: Path) -> Project:
+    settings.VEREL_HOME = tmp_path / "home"
     return make_project()
 
 
@@ -38,6 +43,16 @@ def upload(
     return client.post(address, {"files": body, **extra})  # type: ignore[return-value]
 
 
+def show(client: Client, project: Project) -> str:
+    return client.get(reverse("import", args=[project.slug])).content.decode()
+
+
+def read_all() -> None:
+    worker = UploadWorker()
+    while worker.run_once():
+        pass
+
+
 def test_the_page_offers_one_form_that_works_without_scripts(
     reviewer: Client, project: Project
 ) -> None:
@@ -48,32 +63,89 @@ def test_the_page_offers_one_form_that_works_without_scripts(
     assert "Nothing was imported into this project yet." in html
 
 
-def test_files_are_read_and_each_is_answered_with_links_to_its_runs(
+def test_an_upload_waits_then_is_read_and_answered_with_links_to_its_runs(
     reviewer: Client, project: Project
 ) -> None:
-    html = upload(reviewer, project, ("one.json", HI), ("two.json", b"# no")).content.decode()
+    answer = upload(reviewer, project, ("one.json", HI), ("two.json", b"# no"))
+    assert (answer.status_code, answer["Location"]) == (302, reverse("import", args=[project.slug]))
+    waiting = show(reviewer, project)
+    assert waiting.count("Waits for the worker") == 2
+    assert 'hx-trigger="every 1s"' in waiting
+    assert not Run.objects.exists()
 
+    read_all()
+
+    html = show(reviewer, project)
     run = Run.objects.get(project=project)
     assert run.goal == "Is the pump on?"
     assert reverse("run", args=[run.pk]) in html
     assert "It is not JSON" in html
-    recent = reviewer.get(reverse("import", args=[project.slug])).content.decode()
-    assert "one.json" in recent
-    assert "two.json" not in recent
+    assert "hx-trigger" not in html.split('id="imports"')[1]
+    assert [row.state for row in Import.objects.order_by("pk")] == ["done", "failed"]
 
 
 def test_reading_a_file_again_says_that_all_was_here(reviewer: Client, project: Project) -> None:
-    upload(reviewer, project, ("one.json", HI))
+    for name in ("one.json", "copy.json"):
+        upload(reviewer, project, (name, HI))
+        read_all()
 
-    html = upload(reviewer, project, ("copy.json", HI)).content.decode()
-
-    assert "all of it was here before" in html
+    assert "all of it was here before" in show(reviewer, project)
     assert Run.objects.filter(project=project).count() == 1
 
 
-def test_an_upload_without_a_readable_file_is_422(reviewer: Client, project: Project) -> None:
-    assert upload(reviewer, project, ("one.zip", b"PK\x03\x04")).status_code == 422
+def test_htmx_gets_the_list_alone(reviewer: Client, project: Project) -> None:
+    upload(reviewer, project, ("one.json", HI))
+    Import.objects.update(state="reading", bytes_read=30, bytes_total=120, summary={"events": 7})
+
+    headers = {"HX-Request": "true", "HX-Target": "imports"}
+    address = reverse("import", args=[project.slug])
+    html = reviewer.get(address, headers=headers).content.decode()
+
+    assert html.startswith('<section class="upload-result" id="imports"')
+    assert '<progress max="100" value="25"' in html
+    assert "7 events" in html
+
+
+def test_a_list_of_imports_takes_the_same_queries_however_long_it_is(
+    reviewer: Client, project: Project, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    one = [{"role": "user", "content": "?"}]
+    files = [(f"{n}.json", json.dumps([{"task_id": n, "traj": one}]).encode()) for n in range(6)]
+    upload(reviewer, project, files[0])
+    read_all()
+    with CaptureQueriesContext(connection) as first:
+        show(reviewer, project)
+        count = len(first.captured_queries)
+    upload(reviewer, project, *files[1:])
+    read_all()
+
+    with django_assert_max_num_queries(count):
+        assert show(reviewer, project).count("import-row") == 6
+
+
+def test_an_import_can_be_cancelled_by_who_may_import(reviewer: Client, project: Project) -> None:
+    upload(reviewer, project, ("one.json", HI))
+    row = Import.objects.get()
+    viewer, stranger = Client(), Client()
+    viewer.force_login(make_user(project, Role.VIEWER))
+    other = make_project()
+    stranger.force_login(make_user(other))
+    address = reverse("import-cancel", args=[project.slug, row.pk])
+
+    assert viewer.post(address).status_code == 403
+    assert stranger.post(address).status_code == 404
+    assert stranger.post(reverse("import-cancel", args=[other.slug, row.pk])).status_code == 404
+    assert reviewer.get(address).status_code == 405
+    assert reviewer.post(address).status_code == 302
+    assert reviewer.post(address).status_code == 409
+    read_all()
+    assert not Run.objects.exists()
+    assert "Cancelled. 0 events had been read" in show(reviewer, project)
+
+
+def test_an_upload_without_a_file_is_422(reviewer: Client, project: Project) -> None:
     nothing = upload(reviewer, project)
+
     assert nothing.status_code == 422
     assert "No file was chosen" in nothing.content.decode()
 
@@ -91,25 +163,30 @@ def test_a_file_over_the_limit_is_413_and_nothing_is_imported(
     assert not Run.objects.exists()
 
 
-def test_uploads_lie_in_temporary_files_that_are_gone_afterwards(
+def test_uploads_are_gone_once_they_are_read(
     reviewer: Client,
     project: Project,
-    settings: object,
+    settings: Settings,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
-    settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)  # type: ignore[attr-defined]
+    settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path / "temporary")
+    (tmp_path / "temporary").mkdir()
 
-    answer = upload(reviewer, project, ("one.json", HI))
-    answer.close()
+    upload(reviewer, project, ("one.json", HI))
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert len(list(uploads_folder().iterdir())) == 1
+    with django_capture_on_commit_callbacks(execute=True):
+        read_all()
 
-    assert answer.status_code == 200
-    assert list(tmp_path.iterdir()) == []
+    assert list(uploads_folder().iterdir()) == []
 
 
 def test_a_hostile_name_is_shown_inert(reviewer: Client, project: Project) -> None:
-    html = upload(reviewer, project, ("<script>x\u202e.json", b"# no")).content.decode()
+    upload(reviewer, project, ("<script>x\u202e.json", b"# no"))
+    read_all()
 
+    html = show(reviewer, project)
     assert "<script>x" not in html
     assert "\u202e" not in html
 
@@ -122,7 +199,7 @@ def test_the_form_needs_its_token(project: Project) -> None:
     client.get(reverse("import", args=[project.slug]))
     token = client.cookies["csrftoken"].value
     answer = upload(client, project, ("one.json", HI), csrfmiddlewaretoken=token)
-    assert answer.status_code == 200
+    assert answer.status_code == 302
 
 
 def test_a_viewer_may_not_and_a_stranger_finds_nothing(project: Project) -> None:
