@@ -44,7 +44,8 @@ class EventQuerySet(Visible["Event"]):
 
 
 # The join is spelled out for the planner, which knows nothing of how long a lineage is: for each
-# branch of it one range of the index by branch and seq, in one partition.
+# branch of it one range of the index by branch and seq, in one partition. (The plus keeps SQLite
+# from the index by run, which would read the whole run once for each branch.)
 _JOIN = {
     "postgresql": """
 SELECT {columns} FROM lineage l CROSS JOIN LATERAL (
@@ -52,7 +53,7 @@ SELECT {columns} FROM lineage l CROSS JOIN LATERAL (
     AND e.seq <= l.upto AND e.seq > CAST(%s AS BIGINT) - l.base OFFSET 0
 ) e""",
     "sqlite": """
-SELECT {columns} FROM lineage l CROSS JOIN branches_event e ON e.run_id = %s
+SELECT {columns} FROM lineage l CROSS JOIN branches_event e ON +e.run_id = %s
 AND e.branch_id = l.id AND e.seq <= l.upto AND e.seq > CAST(%s AS BIGINT) - l.base""",
 }
 

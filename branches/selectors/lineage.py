@@ -15,6 +15,7 @@ from branches.domain.lineage import Segment
 from branches.domain.terms import INTERVENTIONS, SERVER_SOURCE
 from branches.models import Branch
 from branches.querysets import read_lineage_rows, read_segments
+from branches.storage.codec import Unreadable, is_bound, open_unbound
 from branches.storage.payloads import payload_bytes
 
 BLOBS_AT_ONCE: Final = 500
@@ -77,7 +78,7 @@ def iter_lineage(
     those, and an agent that could tell them would speak with a person's authority.
     """
     cut = branch.head_seq if upto is None else upto
-    rows = _read_rows(branch, cut, after_step, (*_TOLD, *_BOUND, *_REST))
+    rows = _read_rows(branch, cut, after_step)
     for start in range(0, len(rows), BLOBS_AT_ONCE):
         some = rows[start : start + BLOBS_AT_ONCE]
         payloads = [decode_json(payload_bytes(row)) for row in some]
@@ -93,25 +94,35 @@ def read_chat(branch: Branch, *, upto: int) -> list[ChatEvent]:
     """
     # What is not encrypted opens without its ids, and reading ids takes longer than all the rest.
     columns = (*_TOLD, *_BOUND) if settings.VEREL_EVENT_KEYS else _TOLD
-    rows = _read_rows(branch, upto, 0, columns)
-    payloads = [
-        (
-            decode_json(row.payload[1:] if row.payload[0] == 0 else payload_bytes(row))
-            if row.type in READ_TYPES
-            else {}
-        )
-        for row in rows
-    ]
-    payloads = inline_many(branch.project_id, payloads)
+    rows = read_lineage_rows(branch, upto=upto, after_step=0, columns=columns)
+    try:
+        events = [
+            ChatEvent(row[1], row[2], decode_json(_open(row)) if row[2] in READ_TYPES else {})
+            for row in rows
+            if row[2] not in INTERVENTIONS or row[3] == SERVER_SOURCE
+        ]
+    except Unreadable:
+        # Read with its ids, the row that cannot be opened is named.
+        list(iter_lineage(branch, upto=upto))
+        raise
+    if not any(type(event.payload.get("content")) is list for event in events):
+        return events
+    payloads = inline_many(branch.project_id, [event.payload for event in events])
     return [
-        ChatEvent(row.height, row.type, payload)
-        for row, payload in zip(rows, payloads, strict=True)
+        ChatEvent(event.branch, event.type, payload)
+        for event, payload in zip(events, payloads, strict=True)
     ]
 
 
-def _read_rows(branch: Branch, upto: int, after_step: int, columns: tuple[str, ...]) -> list[_Row]:
+def _open(row: tuple[Any, ...]) -> bytes:
+    envelope = row[4]
+    return payload_bytes(_Row(*row)) if is_bound(envelope) else open_unbound(envelope)
+
+
+def _read_rows(branch: Branch, upto: int, after_step: int) -> list[_Row]:
+    columns = (*_TOLD, *_BOUND, *_REST)
     found = read_lineage_rows(branch, upto=upto, after_step=after_step, columns=columns)
-    rows = map(_Row._make, found) if len(columns) == 11 else (_Row(*row) for row in found)
+    rows = map(_Row._make, found)
     return [row for row in rows if row.type not in INTERVENTIONS or row.source == SERVER_SOURCE]
 
 

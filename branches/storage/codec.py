@@ -142,6 +142,16 @@ def is_bound(envelope: bytes | memoryview) -> bool:
     return bool(envelope) and envelope[0] in {AES, ZSTD_AES}
 
 
+def open_unbound(envelope: bytes | memoryview) -> bytes:
+    """What is not encrypted, under any setting; raises Unreadable. For who reads many rows."""
+    version = envelope[0] if envelope else None
+    if version == PLAIN:
+        return bytes(envelope[1:])
+    if version == ZSTD:
+        return _inflate(bytes(envelope[1:]))
+    raise Unreadable(f"codec version {version} is unknown to this release")
+
+
 def codec() -> Codec:
     """The codec of the settings."""
     return _codec(tuple(settings.VEREL_EVENT_KEYS), settings.VEREL_EVENT_CODEC == "zstd")
