@@ -1,41 +1,41 @@
 """Claude Code sessions: JSON lines, each a record with a `uuid` or a note beside them.
 
 A fork of a session copies its parent's records, uuids too, under a new `sessionId`: it is told from
-the first record that is not known, on a branch of its own. Records are told in the order of the
-file. What is no message is kept as a `harness.import.record` and counted.
+the first record that is not known, on a branch of its own. A session that was rewound goes on from
+an earlier record: what follows is a branch too. What is no message is kept as a
+`harness.import.record` and counted.
 """
 
-import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from branches.domain import terms
-from branches.domain.events import compact_json, text_of
+from branches.domain.events import text_of
+from branches.intake.claude_lanes import EPOCH, SOURCE, Lanes
+from branches.intake.claude_records import (
+    FORMAT,
+    Record,
+    Told,
+    iter_records,
+    read_parts,
+    record_ids,
+)
 from branches.intake.files import (
     BATCH_EVENTS,
-    Batch,
-    Line,
     Progress,
     Tally,
     TranscriptFile,
     Unreadable,
     cut_goal,
     derive_id,
-    finish_branch,
     fork_off,
-    iter_lines,
     record_payload,
     storable,
-    store_fresh,
 )
-from branches.intake.messages import binary_part
 from branches.journal import Draft
 from branches.models import Branch, Event, Run
 from branches.runs import start_run
@@ -43,57 +43,11 @@ from verel_site.access.actors import Actor
 from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import Refusal
-from verel_site.kit.strict_json import MAX_DEPTH, MalformedJson, decode
-
-FORMAT: Final = "claude-code"
-SOURCE: Final = "import:claude-code"
-DEPTH: Final = MAX_DEPTH + 6
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-type Part = tuple[str, dict[str, Any]]
 
 
 class OtherRun(Refusal):
     code = "other_run"
     title = "The session is in another run"
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One line. `fields` is None where the line is torn; `uuid` is empty where it names none."""
-
-    line: Line
-    fields: Mapping[str, Any] | None
-
-    @property
-    def uuid(self) -> str:
-        return _text(self.fields, "uuid")
-
-    @property
-    def session(self) -> str:
-        return _text(self.fields, "sessionId")
-
-    @property
-    def kind(self) -> str:
-        return _text(self.fields, "type")
-
-    @property
-    def message(self) -> Mapping[str, Any]:
-        value = self.fields.get("message") if self.fields else None
-        return value if isinstance(value, dict) else {}
-
-    @property
-    def moment(self) -> datetime | None:
-        try:
-            read = parse_datetime(_text(self.fields, "timestamp"))
-            return read.astimezone(UTC) if read and timezone.is_aware(read) else None
-        except (ValueError, OverflowError):
-            return None
-
-
-def _text(fields: Mapping[str, Any] | None, name: str) -> str:
-    value = fields.get(name) if fields else None
-    return value if isinstance(value, str) else ""
 
 
 @dataclass
@@ -112,15 +66,6 @@ class Survey:
     fresh: bool = False
 
 
-@dataclass
-class Told:
-    """What later records need of those before: names by call id, and whose usage was counted."""
-
-    moment: datetime
-    names: dict[str, str] = field(default_factory=dict)
-    counted: set[str] = field(default_factory=set)
-
-
 def import_session(
     *,
     file: TranscriptFile,
@@ -136,39 +81,16 @@ def import_session(
         raise Unreadable("No record of the file names its sessionId.")
     with transaction.atomic():
         branch = _open_branch(file, project_id, actor, tally, survey, run_id)
-    size, told, last = file.path.stat().st_size, Told(survey.began or EPOCH), None
-    batch = Batch()
+    size, told = file.path.stat().st_size, Told(survey.began or EPOCH)
+    lanes = Lanes(branch, survey.session, file.name, actor, tally)
     for record in iter_records(file):
-        batch.add(record.line, _drafts_of(record, project_id, survey.session, told, tally))
-        if batch.full:
-            last = store_fresh(branch=branch, drafts=batch.take(), tally=tally)
-            if progress:
-                progress(record.line.offset, size)
-    last = store_fresh(branch=branch, drafts=batch.take(), tally=tally) or last
-    if last is not None:
-        _finish(branch, survey.session, told.moment, last)
+        lane = lanes.follow(record)
+        drafts = _drafts_of(record, project_id, survey.session, told, tally)
+        if lanes.add(lane, record, drafts, told.moment) and progress:
+            progress(record.line.offset, size)
+    lanes.finish()
     if progress:
         progress(size, size)
-
-
-def _finish(branch: Branch, session: str, moment: datetime, last: UUID) -> None:
-    """Where the file ends now; a session that has grown since ends anew."""
-    finish_branch(
-        branch=branch,
-        source=SOURCE,
-        event_id=derive_id(branch.project_id, FORMAT, session, "finished", last),
-        ts=moment,
-        payload={"outcome": "imported", "session": session},
-    )
-
-
-def iter_records(file: TranscriptFile) -> Iterator[Record]:
-    for line in iter_lines(file.path):
-        try:
-            value = decode(line.raw, max_depth=DEPTH) if line.whole else None
-        except MalformedJson:
-            value = None
-        yield Record(line, value if isinstance(value, dict) else None)
 
 
 def take_survey(file: TranscriptFile, project_id: UUID) -> Survey:
@@ -181,7 +103,7 @@ def take_survey(file: TranscriptFile, project_id: UUID) -> Survey:
         survey.model = survey.model or text_of(record.message.get("model"))[:120]
         if record.uuid and not survey.fresh:
             count = len(read_parts(record, Told(EPOCH)))
-            waiting += _record_ids(record, count, project_id, record.session)
+            waiting += record_ids(record, count, project_id, record.session)
             if len(waiting) >= BATCH_EVENTS:
                 waiting = _look_up(survey, project_id, waiting)
     _look_up(survey, project_id, waiting)
@@ -293,21 +215,12 @@ def _remember_session(run: Run, session: str, branch: Branch) -> None:
     run.save(update_fields=["metadata"])
 
 
-def _record_ids(record: Record, count: int, project_id: UUID, session: str) -> list[UUID]:
-    """One id for each part, at least one. A note without a uuid is known by where it stands."""
-    if record.uuid:
-        parts = range(max(1, count))
-        return [derive_id(project_id, FORMAT, record.uuid, index) for index in parts]
-    sha256 = hashlib.sha256(record.line.raw).hexdigest()
-    return [derive_id(project_id, FORMAT, session, f"line {record.line.number}", sha256)]
-
-
 def _drafts_of(
     record: Record, project_id: UUID, session: str, told: Told, tally: Tally
 ) -> list[Draft]:
     told.moment = record.moment or told.moment
     parts = read_parts(record, told)
-    ids = _record_ids(record, len(parts), project_id, session)
+    ids = record_ids(record, len(parts), project_id, session)
     raw = record_payload(format=FORMAT, line=record.line.number, raw=record.line.raw)
     if not parts:
         tally.skipped[_why_kept(record)] += 1
@@ -328,109 +241,3 @@ def _why_kept(record: Record) -> str:
     if record.fields.get("isSidechain"):
         return "records of a subagent; kept as they are"
     return f"records of type {record.kind[:60] or 'unknown'!r}; kept as they are"
-
-
-def read_parts(record: Record, told: Told) -> list[Part]:
-    """The events of a record, at least one for each message; none for what is no message."""
-    fields = record.fields
-    if fields is None or not record.uuid or fields.get("isSidechain"):
-        return []
-    if record.kind == "user":
-        return list(_user_parts(record.message.get("content"), told))
-    if record.kind == "assistant":
-        return _assistant_parts(record.message, told)
-    return []
-
-
-def _user_parts(content: object, told: Told) -> Iterator[Part]:
-    """Results as they stand; texts and images between them as one message."""
-    if isinstance(content, str):
-        yield terms.USER, {"content": content}
-        return
-    said: list[dict[str, Any]] = []
-    for block in content if isinstance(content, list) else []:
-        if isinstance(block, dict) and block.get("type") == "tool_result":
-            yield terms.TOOL_RESULT, _read_result(block, told)
-        else:
-            said.append(_read_block(block))
-    if len(said) == 1 and said[0]["kind"] == "text":
-        yield terms.USER, {"content": said[0]["text"]}
-    elif said:
-        yield terms.USER, {"content": said}
-
-
-def _read_result(block: Mapping[str, Any], told: Told) -> dict[str, Any]:
-    call_id = text_of(block.get("tool_use_id"))
-    content = block.get("content")
-    payload: dict[str, Any] = {
-        "call_id": call_id,
-        "content": [_read_block(part) for part in content]
-        if isinstance(content, list)
-        else text_of(content),
-    }
-    if call_id in told.names:
-        payload["name"] = told.names[call_id]
-    if block.get("is_error") is True:
-        payload["is_error"] = True
-    return payload
-
-
-def _read_block(block: object) -> dict[str, Any]:
-    if isinstance(block, dict):
-        if isinstance(block.get("text"), str):
-            return {"kind": "text", "text": block["text"]}
-        source = block.get("source")
-        if isinstance(source, dict) and isinstance(source.get("data"), str):
-            mime = text_of(source.get("media_type"))
-            return binary_part(
-                "image" if mime.startswith("image/") else "file", mime, source["data"]
-            )
-    return {"kind": "text", "text": block if isinstance(block, str) else compact_json(block)}
-
-
-def _assistant_parts(message: Mapping[str, Any], told: Told) -> list[Part]:
-    content = message.get("content")
-    text = [{"type": "text", "text": content}] if isinstance(content, str) else []
-    blocks = content if isinstance(content, list) else text
-    parts = [_assistant_part(block, message, told) for block in blocks if isinstance(block, dict)]
-    usage = _read_usage(message.get("usage"))
-    message_id = text_of(message.get("id"))
-    if parts and usage and message_id not in told.counted:
-        # All records of one message repeat its usage; an id that is missing cannot be repeated.
-        told.counted |= {message_id} if message_id else set()
-        parts[0][1]["usage"] = usage
-    return parts
-
-
-def _assistant_part(block: Mapping[str, Any], message: Mapping[str, Any], told: Told) -> Part:
-    kind = block.get("type")
-    if kind in ("thinking", "redacted_thinking"):
-        return terms.THOUGHT, {"text": text_of(block.get("thinking")) or "[redacted]"}
-    if kind in ("tool_use", "server_tool_use"):
-        call_id, name = text_of(block.get("id")), text_of(block.get("name"))
-        told.names[call_id] = name
-        given = block.get("input")
-        arguments = given if isinstance(given, dict) else {"arguments": given}
-        return terms.TOOL_CALL, {"call_id": call_id, "name": name, "arguments": arguments}
-    model = text_of(message.get("model"))
-    said = _read_block(block)
-    content = said["text"] if said["kind"] == "text" else [said]
-    return terms.ASSISTANT, {"content": content, **({"model": model} if model else {})}
-
-
-def _read_usage(usage: object) -> dict[str, int]:
-    """Verel's four figures; one that is absent is unknown, not 0."""
-    if not isinstance(usage, dict):
-        return {}
-    names = {
-        "uncached": "input_tokens",
-        "cache_read": "cache_read_input_tokens",
-        "cache_write": "cache_creation_input_tokens",
-        "output": "output_tokens",
-    }
-    told = {ours: usage.get(theirs) for ours, theirs in names.items()}
-    return {
-        name: value
-        for name, value in told.items()
-        if isinstance(value, int) and not isinstance(value, bool)
-    }

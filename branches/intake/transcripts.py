@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from branches.intake import claude_code, codex, codex_exec, trajectories
+from branches.intake import claude_code, claude_records, codex, codex_exec, trajectories
 from branches.intake.files import (
     MAX_LINE_BYTES,
     FollowFile,
@@ -32,7 +32,7 @@ from verel_site.kit.strict_json import MalformedJson, decode
 
 FORMATS: Final = (
     trajectories.FORMAT,
-    claude_code.FORMAT,
+    claude_records.FORMAT,
     codex.FORMAT,
     codex_exec.FORMAT,
 )
@@ -140,7 +140,7 @@ def _format_of(raw: bytes) -> str:
 
 def _format_of_record(value: Mapping[str, Any]) -> str:
     if isinstance(value.get("sessionId"), str) and "type" in value:
-        return claude_code.FORMAT
+        return claude_records.FORMAT
     if isinstance(value.get("messages", value.get("traj")), list):
         return trajectories.FORMAT
     if "session_id" in value and value.get("type") in ("system", "assistant", "user", "result"):
@@ -263,7 +263,7 @@ def _tell_fault(fault: Refusal | OSError) -> str:
 
 _READERS: Final[Mapping[str, Callable[..., None]]] = {
     trajectories.FORMAT: trajectories.import_trajectories,
-    claude_code.FORMAT: claude_code.import_session,
+    claude_records.FORMAT: claude_code.import_session,
     codex.FORMAT: codex.import_rollout,
     codex_exec.FORMAT: codex_exec.import_exec,
 }

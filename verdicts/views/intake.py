@@ -14,7 +14,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from branches.domain.terms import ImportState
-from branches.intake import claude_code, codex, trajectories
+from branches.intake import claude_records, codex, trajectories
 from branches.intake.files import TranscriptFile
 from branches.intake.transcripts import AUTO
 from branches.models import Import, Run
@@ -42,7 +42,7 @@ KINDS: Final = (
         "prefix become branches of one run; a reward becomes a test report.",
     ),
     (
-        claude_code.FORMAT,
+        claude_records.FORMAT,
         "Claude Code session",
         "The .jsonl of one session. A session that was forked from another joins its run.",
     ),

@@ -6,7 +6,7 @@ import pytest
 
 from branches.domain import terms
 from branches.domain.terms import Status
-from branches.intake.claude_code import SOURCE
+from branches.intake.claude_lanes import SOURCE
 from branches.models import Branch, Event, Import, Run
 from branches.selectors.context import rehydrate
 from branches.selectors.events import payload_of
@@ -304,3 +304,111 @@ def test_metadata_of_an_odd_shape_does_not_break_a_named_run(
     Run.objects.filter(pk=run.pk).update(metadata={"sessions": ["mine"]})
 
     assert run_import(SESSION, run_id=run.pk).fault == ""
+
+
+def chained(number: int, kind: str, content: Any, parent: int | None, **extra: Any) -> str:
+    """A record that names the one before it, by its number."""
+    after = None if parent is None else f"00000000-0000-4000-8000-{parent:012d}"
+    message = {"message": {"id": extra.pop("id", f"m{number}")}} if kind == "assistant" else {}
+    return record(number, kind, content, parentUuid=after, **message, **extra)
+
+
+def stories(run: Run) -> dict[int, list[str]]:
+    """What is said along each branch, by its number."""
+    return {
+        branch.number: [
+            str(event.payload["content"])
+            for event in iter_lineage(branch)
+            if event.type in (terms.USER, terms.ASSISTANT)
+        ]
+        for branch in run.branches.all()
+    }
+
+
+REWOUND = [
+    chained(1, "user", "Go", None),
+    chained(2, "assistant", "Gone", 1),
+    chained(3, "user", "Left", 2),
+    chained(4, "assistant", "Left it is", 3),
+    chained(5, "user", "Right", 2),
+    chained(6, "assistant", "Right it is", 5),
+    chained(7, "assistant", "No, left", 5),
+    chained(8, "user", "Anew", None),
+    chained(9, "assistant", "Begun anew", 8),
+    chained(10, "user", "On the right", 6),
+]
+
+
+def test_what_was_rewound_and_said_anew_becomes_branches(
+    project: Project, run_import: RunImport, write_file: WriteFile
+) -> None:
+    path = write_file("one.jsonl", "\n".join(REWOUND))
+
+    summary = run_import(path)
+
+    run = Run.objects.get(project=project)
+    assert (summary.fault, summary.branches, summary.events) == ("", 4, 10)
+    assert stories(run) == {
+        0: ["Go", "Gone", "Left", "Left it is"],
+        1: ["Go", "Gone", "Right", "Right it is", "On the right"],
+        2: ["Go", "Gone", "Right", "No, left"],
+        3: ["Anew", "Begun anew"],
+    }
+    assert set(run.branches.values_list("status", flat=True)) == {Status.COMPLETED.value}
+    again = run_import(path)
+    assert (again.events, again.branches, again.duplicates) == (0, 0, 10)
+
+
+@pytest.mark.parametrize("cut", range(1, len(REWOUND)))
+def test_a_rewound_session_that_has_grown_tells_the_same(
+    project: Project, run_import: RunImport, write_file: WriteFile, cut: int
+) -> None:
+    run_import(write_file("part.jsonl", "\n".join(REWOUND[:cut]) + "\n"))
+
+    assert run_import(write_file("whole.jsonl", "\n".join(REWOUND))).fault == ""
+
+    told = stories(Run.objects.get(project=project))
+    assert sorted(map(len, told.values())) == [2, 4, 4, 5]
+    assert told[1] == ["Go", "Gone", "Right", "Right it is", "On the right"]
+
+
+def test_a_fork_of_a_rewound_session_goes_on_from_where_it_was_taken(
+    project: Project, run_import: RunImport, write_file: WriteFile
+) -> None:
+    run_import(write_file("one.jsonl", "\n".join(REWOUND[:6])))
+    own = [*REWOUND[:6], chained(20, "user", "Elsewhere", 6), chained(21, "assistant", "Yes", 20)]
+    text = "\n".join(own).replace('"s-1"', '"s-2"')
+
+    summary = run_import(write_file("fork.jsonl", text))
+
+    assert (summary.events, summary.branches, summary.duplicates) == (2, 1, 6)
+    assert stories(Run.objects.get(project=project))[2] == [
+        "Go", "Gone", "Right", "Right it is", "Elsewhere", "Yes",
+    ]  # fmt: skip
+
+
+def test_parallel_calls_and_blocks_of_one_message_part_no_ways(
+    project: Project, run_import: RunImport, write_file: WriteFile
+) -> None:
+    def call(name: str) -> list[dict[str, Any]]:
+        return [{"type": "tool_use", "id": name, "name": "Read", "input": {}}]
+
+    def result(name: str) -> list[dict[str, Any]]:
+        return [{"type": "tool_result", "tool_use_id": name, "content": "text"}]
+
+    lines = [
+        chained(1, "user", "Go", None),
+        chained(2, "assistant", call("a"), 1, id="m1"),
+        chained(3, "assistant", call("b"), 2, id="m1"),
+        chained(4, "user", result("a"), 2),
+        chained(5, "assistant", call("c"), 2, id="m1"),
+        chained(6, "user", result("b"), 3),
+        chained(7, "user", result("c"), 5),
+        chained(8, "assistant", "Done", 4),
+        chained(9, "user", "A subagent's", None, isSidechain=True),
+        chained(10, "user", "Thanks", 8),
+    ]
+
+    summary = run_import(write_file("one.jsonl", "\n".join(lines)))
+
+    assert (summary.branches, summary.events) == (1, 10)
