@@ -165,6 +165,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Push events, claim forks, report verdicts, merge what won.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/api/v1/",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "verel_site.access.operation_links.link_operations",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

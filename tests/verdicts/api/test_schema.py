@@ -26,27 +26,6 @@ def test_each_operation_has_words_problems_and_a_key() -> None:
             assert "application/problem+json" in entry["responses"]["401"]["content"], path
 
 
-def test_whatever_creates_takes_an_idempotency_key() -> None:
-    takes = {
-        path.removeprefix("/api/v1/")
-        for method, path in operations()
-        if method == "POST"
-        and any(
-            part["name"] == "Idempotency-Key"
-            for part in schema()["paths"][path]["post"].get("parameters", [])
-        )
-    }
-    assert takes == {
-        "projects/{project}/runs",
-        "branches/{branch}/events",
-        "branches/{branch}/forks",
-        "branches/{branch}/reports",
-        "branches/{branch}/reports/import",
-        "merges",
-        "datasets",
-    }
-
-
 @pytest.mark.urls("verel_site.urls")
 def test_the_api_browser_answers_what_is_no_reading_with_a_refusal(client: Client) -> None:
     assert client.get("/api/docs/").status_code == 200

@@ -1,0 +1,70 @@
+"""Every POST that creates takes an Idempotency-Key: read off the schema, so none is forgotten."""
+
+import json
+from typing import Any, Final
+
+import pytest
+from django.test import Client
+
+from tests.access.policies import Row
+from tests.access.table import API
+from tests.access.world import World, make_clients
+from tests.api_client import operations, schema
+
+pytestmark = pytest.mark.django_db
+
+# Another body for the same operation, as a field of it; text for what takes no JSON.
+OTHER: Final[dict[str, Any]] = {
+    "/api/v1/projects/<project>/runs": {"goal": "another"},
+    "/api/v1/branches/<branch>/events": {"expected_seq": 1},
+    "/api/v1/branches/<branch>/forks": {"override": "another"},
+    "/api/v1/branches/<branch>/reports": {"summary": "another"},
+    "/api/v1/branches/<branch>/reports/import": '<testsuite><testcase name="b"/></testsuite>',
+    "/api/v1/merges": {"note": "another"},
+    "/api/v1/datasets": {"filter": {"run": "11111111-1111-4111-8111-111111111111"}},
+}
+
+
+def entry(path: str) -> Any:
+    return schema()["paths"][path]["post"]
+
+
+def takes_key(path: str) -> bool:
+    named = [part["name"] for part in entry(path).get("parameters", [])]
+    return "Idempotency-Key" in named
+
+
+CREATING: Final = [
+    path for method, path in operations() if method == "POST" and "201" in entry(path)["responses"]
+]
+
+
+def test_whatever_answers_201_takes_a_key_and_nothing_else_does() -> None:
+    taking = [path for method, path in operations() if method == "POST" and takes_key(path)]
+    assert sorted(taking) == sorted(CREATING)
+
+
+@pytest.mark.parametrize("path", CREATING)
+def test_a_repeat_is_answered_once_and_another_body_is_a_conflict(path: str) -> None:
+    address = path.replace("{", "<").replace("}", ">")
+    assert address in OTHER, "name another body for it in OTHER"
+    world, row = World(), API[f"POST {address}"]
+    client = make_clients(world)[min(row.let_in)]
+    first, again = (send(client, world, row, address) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201), first.content
+    assert again.content == first.content
+    assert (first.get("Idempotency-Replayed"), again["Idempotency-Replayed"]) == (None, "true")
+    other = send(client, world, row, address, other=OTHER[address])
+    assert other.status_code == 409, other.content
+    assert other.json()["code"] == "idempotency_mismatch"
+
+
+def send(client: Client, world: World, row: Row, address: str, *, other: Any = None) -> Any:
+    text = other if isinstance(other, str) else row.raw
+    body = text or json.dumps(world.fill(dict(row.body or {})) | (other or {}))
+    return client.post(
+        row.fill_address(address, world.ids),
+        body,
+        content_type="application/octet-stream" if text else "application/json",
+        headers={"Idempotency-Key": "k-1"},
+    )
