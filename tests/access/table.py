@@ -154,6 +154,7 @@ PAGES: Final[dict[str, Row]] = {
     ),
     "GET /events/<event>/": READ(ok=302),
     "GET /events/<event>/payload/": READ(),
+    "GET /events/<event>/parts/<index>/": READ(at={"event": "pictured", "index": "0"}),
     "GET /events/<event>/fork/": RIGHT(Right.FORK),
     "POST /events/<event>/fork/": RIGHT(Right.FORK, ok=302, body={"override": "x"}),
     "POST /events/<event>/fork/preview/": RIGHT(Right.FORK, body={"override": "x"}),

@@ -83,6 +83,7 @@ class World:
             "user": str(make_user(self.project).pk),
             "key": make_key(self.project, "context:read").split("_")[1],
             "runner": str(make_runner(self.project).runner.pk),
+            "pictured": str(self._make_pictured().event_id),
             "fresh": str(uuid4()),
         }
         asked = Approval.objects.get()
@@ -106,6 +107,12 @@ class World:
         request = {"approval_id": "0" * 31 + "1", "action": "deploy", "args": {"to": MARK}}
         append(asking, make_draft(terms.APPROVAL_REQUESTED, request))
         return asking
+
+    def _make_pictured(self) -> Event:
+        trunk = make_run(self.project, goal=MARK)[1]
+        part = {"kind": "image", "mime": "image/png", "data": "aGk="}
+        append(trunk, make_draft(terms.USER, {"content": [part]}))
+        return Event.objects.get(branch=trunk, seq=2)
 
     def fill(self, value: Any) -> Any:
         """`value` with each `{name}` in it replaced by the world's own."""
