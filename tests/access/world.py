@@ -10,7 +10,7 @@ from django.utils import timezone
 from branches.datasets import make_dataset
 from branches.domain import terms
 from branches.merges import merge_branches
-from branches.models import Approval, Branch, Event, Merge
+from branches.models import Approval, Branch, Event, Import, Merge
 from tests.make import (
     append,
     make_draft,
@@ -84,6 +84,7 @@ class World:
             "key": make_key(self.project, "context:read").split("_")[1],
             "runner": str(make_runner(self.project).runner.pk),
             "pictured": str(self._make_pictured().event_id),
+            "import": str(Import.objects.create(project=self.project, name="a.jsonl").pk),
             "fresh": str(uuid4()),
         }
         asked = Approval.objects.get()
