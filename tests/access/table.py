@@ -142,7 +142,7 @@ PAGES: Final[dict[str, Row]] = {
     "GET /p/<slug>/audit/file.<kind> (csv)": RIGHT(Right.ADMINISTER, at={"kind": "csv"}),
     "GET /p/<slug>/import/": RIGHT(Right.IMPORT),
     "POST /p/<slug>/import/": RIGHT(Right.IMPORT, ok=422),
-    "POST /p/<slug>/import/<pk>/cancel/": RIGHT(Right.IMPORT, ok=302, at={"pk": "import"}),
+    "POST /p/<slug>/import/<pk>/cancel/": RIGHT(Right.IMPORT, ok=409, at={"pk": "import"}),
     "GET /runs/<run>/": READ(),
     "GET /runs/<run>/rows/": READ(),
     "GET /runs/<run>/branches/": READ(),
