@@ -1,30 +1,42 @@
-"""Datasets: a snapshot of triplets, with a manifest and a card. Withdrawn triplets never leave."""
+"""Datasets: ordered by a person or a client, built at once or by the worker, kept in the archive.
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+The export is the promise. Whoever builds it holds it for HOLD_SECONDS at a time; one that dies is
+followed by another, which begins anew under keys that name their content. The dataset's row comes
+with the last file, in one transaction with the audit entry.
+"""
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Literal, cast
 from uuid import UUID, uuid4
 
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
-from branches.models import Dataset, Triplet
+from branches.domain.formats import FORMATS, Format
+from branches.domain.terms import ExportState
+from branches.models import Dataset, Export
+from branches.selectors.triplets import TripletFilter, filter_exportable
+from branches.snapshots import NothingToExport, Order, Report, Snapshot, no_report, write_snapshot
 from branches.storage.cold import cold_store
-from branches.triplets import SCHEMA, triplet_row
+from branches.storage.snapshot_files import store_files
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import NotFound, Refusal, Unprocessable
-from verel_site.kit.strict_json import encode, encode_sorted
 
-FORMATS: Final = ("trl",)
-FILTERS: Final = ("run", "granularity")
-# One run in ten is held out, chosen by its id, so a run never stands on both sides.
-HOLDOUT_EVERY: Final = 10
-TRAIN: Final = "data/train-00000.jsonl"
-HOLDOUT: Final = "data/holdout-00000.jsonl"
+logger = logging.getLogger(__name__)
+
+# What a request may build before it answers; more is left to the worker.
+INLINE_TRIPLETS: Final = 500
+HOLD_SECONDS: Final = 60
+MAX_ATTEMPTS: Final = 5
+# A triplet that is withdrawn while it is written is in the file: the pass is made again.
+MAX_PASSES: Final = 5
 
 
 class UnknownFormat(Unprocessable):
@@ -32,138 +44,192 @@ class UnknownFormat(Unprocessable):
     title = "There is no such format"
 
 
-class NothingToExport(Refusal):
-    code = "nothing_to_export"
-    title = "No triplet may leave yet"
+class NeverStill(Refusal):
+    code = "never_still"
+    title = "Triplets were withdrawn faster than they were written"
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """File names and their bytes, and the manifest that stands among them as `manifest.json`."""
-
-    files: dict[str, bytes]
-    manifest: dict[str, Any]
+class ExportLost(Exception):
+    """Another worker holds the export."""
 
 
-def build_snapshot(
-    *, project: Project, actor: Actor, format: str = "trl", filter: dict[str, Any] | None = None
-) -> Snapshot:
-    """All triplets of the project that have passed their undo window and were not withdrawn."""
-    actor.demand(project.pk, Right.EXPORT)
-    if format not in FORMATS:
+def find_format(key: str) -> Format:
+    format = FORMATS.get(key)
+    if format is None:
         raise UnknownFormat(f"format is one of {', '.join(FORMATS)}.", pointer="/format")
-    parts: dict[str, list[bytes]] = {TRAIN: [], HOLDOUT: []}
-    first_of: dict[str, int] = {}
-    repeated = 0
-    for triplet in _exportable(project, filter or {}):
-        first = first_of.setdefault(triplet.prompt_digest, triplet.number)
-        if first != triplet.number:
-            repeated += 1
-            triplet.metadata = {**triplet.metadata, "repeats_prompt_of": first}
-        held_out = triplet.run_id.int % HOLDOUT_EVERY == 0
-        parts[HOLDOUT if held_out else TRAIN].append(encode(triplet_row(triplet)))
-    if not first_of:
-        raise NothingToExport("Merge something; its triplets may leave after the undo window.")
-    files = {name: b"".join(row + b"\n" for row in rows) for name, rows in parts.items() if rows}
-    manifest = {
-        "schema": SCHEMA,
-        "format": format,
-        "version": 1,
-        "project": project.slug,
-        "filter": filter or {},
-        "created_at": timezone.now().isoformat(),
-        "rows": {name: len(rows) for name, rows in parts.items()},
-        "repeated_prompts": repeated,
-        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-        "holdout": "by run: one in ten, chosen by the run's id",
-    }
-    files["README.md"] = _card(project, manifest, sorted(files)).encode()
-    files["manifest.json"] = encode_sorted(manifest)
-    return Snapshot(files, manifest)
+    return format
+
+
+@transaction.atomic
+def order_dataset(
+    *, project_id: UUID, actor: Actor, format: str = "trl", filter: dict[str, Any] | None = None
+) -> Dataset | Export:
+    """A finished dataset where it is small, else the export that the worker will build.
+
+    Raises Forbidden, UnknownFormat, BadInput (filter), NothingToExport, NothingFits.
+    """
+    export = _post_export(project_id, actor, format, filter or {})
+    if export.total > INLINE_TRIPLETS:
+        return export
+    return _build(export)
 
 
 @transaction.atomic
 def make_dataset(
-    *,
-    project_id: UUID,
-    actor: Actor,
-    format: str = "trl",
-    filter: dict[str, Any] | None = None,
+    *, project_id: UUID, actor: Actor, format: str = "trl", filter: dict[str, Any] | None = None
 ) -> Dataset:
-    """A snapshot kept in the archive under `datasets/{id}/`; its row names the files."""
+    """Builds it whatever its size. Raises what `order_dataset` raises."""
+    return _build(_post_export(project_id, actor, format, filter or {}))
+
+
+def write_directory(*, project: Project, out: Path, format: str = "trl") -> Snapshot:
+    """Writes a snapshot as the directory `out`, which is empty or new, and is there only when
+    all of it is. Nothing else is kept of it."""
+    order = Order(project, find_format(format), TripletFilter(), timezone.now())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent, prefix=".verel-dataset-") as folder:
+        snapshot = write_snapshot(order, Path(folder) / "whole")
+        if out.exists():
+            out.rmdir()
+        (Path(folder) / "whole").rename(out)
+    return snapshot
+
+
+def _post_export(project_id: UUID, actor: Actor, format: str, filter: dict[str, Any]) -> Export:
     project = Project.objects.filter(pk=project_id).first()
     if project is None:
         raise NotFound("There is no such project that you may see.")
-    snapshot = build_snapshot(project=project, actor=actor, format=format, filter=filter)
-    dataset_id = uuid4()
-    keys = {name: f"datasets/{dataset_id}/{name}" for name in snapshot.files}
-    for name, data in snapshot.files.items():
-        cold_store().put(keys[name], data)
-    dataset = Dataset.objects.create(
-        id=dataset_id,
+    actor.demand(project.pk, Right.EXPORT)
+    find_format(format)
+    wanted = TripletFilter.read(filter, pointer="/filter")
+    as_of = timezone.now()
+    total = filter_exportable(project, wanted, as_of=as_of).count()
+    if not total:
+        raise NothingToExport("Merge something; its triplets may leave after the undo window.")
+    return Export.objects.create(
         project=project,
         format=format,
-        filter=filter or {},
+        filter=wanted.as_json(),
+        as_of=as_of,
+        total=total,
+        by_kind=actor.kind,
+        by_id=actor.id,
+        by_name=actor.name,
+    )
+
+
+def sweep_exports() -> bool:
+    """Builds the oldest export that waits, or whose builder died. Whether there was one."""
+    export = _take_export()
+    if export is None:
+        return False
+    try:
+        _build(export)
+    except ExportLost:
+        logger.warning("export %s was taken over", export.pk)
+    except Refusal as refusal:
+        _fail(export, f"{refusal.title}. {refusal.detail}")
+    return True
+
+
+def _take_export() -> Export | None:
+    now = timezone.now()
+    free = Q(state=ExportState.WAITING.value) | Q(
+        state=ExportState.WORKING.value, held_until__lt=now
+    )
+    export = Export.objects.filter(free).order_by("created_at").first()
+    if export is None:
+        return None
+    if export.attempts >= MAX_ATTEMPTS:
+        _fail(export, f"It was begun {export.attempts} times and never finished; see the log.")
+        return None
+    holder = uuid4()
+    taken = Export.objects.filter(free, pk=export.pk, holder=export.holder).update(
+        state=ExportState.WORKING.value,
+        holder=holder,
+        held_until=now + timedelta(seconds=HOLD_SECONDS),
+        attempts=F("attempts") + 1,
+        done=0,
+    )
+    if taken != 1:
+        return None
+    export.holder = holder
+    return export
+
+
+def _fail(export: Export, fault: str) -> None:
+    Export.objects.filter(pk=export.pk, holder=export.holder).update(
+        state=ExportState.FAILED.value, fault=fault, held_until=None
+    )
+
+
+def _build(export: Export) -> Dataset:
+    order = Order(
+        project=export.project,
+        format=find_format(export.format),
+        wanted=TripletFilter.read(export.filter),
+        as_of=export.as_of,
+    )
+    for _ in range(MAX_PASSES):
+        with TemporaryDirectory(prefix="verel-dataset-") as folder:
+            snapshot = write_snapshot(order, Path(folder), report=_reporter(export))
+            prefix = f"datasets/{export.pk}"
+            keys = store_files(cold_store(), Path(folder), snapshot.names, prefix)
+        dataset = _finish(export, order, snapshot, keys)
+        if dataset is not None:
+            return dataset
+    raise NeverStill("Try again when the merges are settled.")
+
+
+def _reporter(export: Export) -> Report:
+    """Tells how far it is, and holds the export on."""
+    if export.holder is None:
+        return no_report
+
+    def report(done: int) -> None:
+        until = timezone.now() + timedelta(seconds=HOLD_SECONDS)
+        mine = Export.objects.filter(pk=export.pk, holder=export.holder)
+        if mine.update(done=done, held_until=until) != 1:
+            raise ExportLost(export.pk)
+
+    return report
+
+
+@transaction.atomic
+def _finish(
+    export: Export, order: Order, snapshot: Snapshot, keys: dict[str, str]
+) -> Dataset | None:
+    """The row, unless a triplet that was written has been withdrawn since."""
+    if order.rows().count() != snapshot.manifest["looked_at"]:
+        return None
+    mine = Export.objects.filter(pk=export.pk, holder=export.holder)
+    if mine.update(state=ExportState.DONE.value, done=F("total"), held_until=None) != 1:
+        raise ExportLost(export.pk)
+    dataset = Dataset.objects.create(
+        id=export.pk,
+        project=order.project,
+        format=export.format,
+        filter=export.filter,
+        as_of=export.as_of,
         manifest=snapshot.manifest,
         files=keys,
-        created_by=actor.name,
+        created_by=export.by_name,
     )
     record_act(
-        project_id=project.pk,
-        actor=actor,
+        project_id=export.project_id,
+        actor=_actor(export),
         action="dataset.export",
         subject=f"dataset:{dataset.pk}",
-        after={"rows": snapshot.manifest["rows"], "sha256": snapshot.manifest["sha256"]},
+        after={
+            "format": export.format,
+            "filter": export.filter,
+            "rows": snapshot.manifest["rows"],
+            "sha256": snapshot.manifest["sha256"],
+        },
     )
     return dataset
 
 
-def _exportable(project: Project, filter: dict[str, Any]) -> Iterator[Triplet]:
-    unknown = next((name for name in filter if name not in FILTERS), None)
-    if unknown is not None:
-        allowed = ", ".join(FILTERS)
-        raise Unprocessable(f"filter takes {allowed}.", pointer=f"/filter/{unknown}")
-    rows = Triplet.objects.filter(
-        project=project, withdrawn_at=None, merge__undo_until__lte=timezone.now()
-    )
-    if "run" in filter:
-        rows = rows.filter(run_id=_read_uuid(filter["run"]))
-    if "granularity" in filter:
-        rows = rows.filter(granularity=str(filter["granularity"]))
-    return rows.order_by("number").iterator(chunk_size=200)
-
-
-def _read_uuid(value: Any) -> UUID:
-    try:
-        return UUID(str(value))
-    except ValueError as error:
-        raise Unprocessable("run is a UUID.", pointer="/filter/run") from error
-
-
-def _card(project: Project, manifest: dict[str, Any], names: list[str]) -> str:
-    splits = "".join(
-        f"  - split: {'train' if name == TRAIN else 'test'}\n    path: {name}\n" for name in names
-    )
-    rows = sum(manifest["rows"].values())
-    return f"""---
-license: other
-task_categories: [text-generation]
-tags: [dpo, preference, trl, agent, verel]
-configs:
-- config_name: default
-  data_files:
-{splits}---
-# {project.slug} preferences
-
-{rows} preference triplets, each from a merge that a person approved through a gate.
-
-- Prompt: the messages that both branches share, equal by digest. Chosen and rejected: what the
-  winner and the loser did next. A person's override is {
-        "part of" if project.override_in_prompt else "left out of"
-    } the prompt; it stands in `metadata`.
-- `metadata` (JSON text) holds the provenance: schema `{SCHEMA}`, run, merge, branch heads,
-  reviewer, reason, the gate's verdict and its reports.
-- Held out {manifest["holdout"]}. {manifest["repeated_prompts"]} rows repeat an earlier prompt and
-  say so in `metadata`.
-- Withdrawn triplets are not here. Check `manifest.json` for the SHA-256 of each file.
-"""
+def _actor(export: Export) -> Actor:
+    kind = cast(Literal["person", "key", "system"], export.by_kind)
+    return Actor(kind=kind, id=export.by_id, name=export.by_name)

@@ -4,7 +4,14 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from branches.domain.terms import Answer, DirectiveKind, Granularity, ImportState, Status
+from branches.domain.terms import (
+    Answer,
+    DirectiveKind,
+    ExportState,
+    Granularity,
+    ImportState,
+    Status,
+)
 from branches.querysets import BranchQuerySet, EventQuerySet, RunQuerySet
 from verel_site.access.models import Project
 
@@ -310,19 +317,66 @@ class Triplet(models.Model):
 
 
 class Dataset(models.Model):
-    """A snapshot of triplets in one format, with its manifest; its file lies in the archive."""
+    """A snapshot of triplets in one format, with its manifest; its files lie in the archive. The
+    row appears when all of it is there: until then there is its export, under the same id."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="datasets")
     format = models.CharField(max_length=16)
     filter = models.JSONField(default=dict)
+    as_of = models.DateTimeField(
+        default=timezone.now, help_text="it holds what had passed its undo window by then"
+    )
     manifest = models.JSONField(default=dict)
     files = models.JSONField(default=dict, help_text="file name to archive key")
     created_by = models.CharField(max_length=150)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    class Meta:
+        indexes = [models.Index(fields=["project", "-created_at"], name="dataset_latest")]
+
     def __str__(self) -> str:
         return f"{self.format} {self.created_at:%Y-%m-%d %H:%M}"
+
+
+def export_choices() -> list[tuple[str, str]]:
+    return [(state.value, state.value) for state in ExportState]
+
+
+class Export(models.Model):
+    """A dataset that somebody asked for: the promise, and how far its keeping is. `held_until`
+    is when the worker that holds it counts as dead."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="exports")
+    format = models.CharField(max_length=16)
+    filter = models.JSONField(default=dict)
+    as_of = models.DateTimeField()
+    state = models.CharField(
+        max_length=8, choices=export_choices, default=ExportState.WAITING.value
+    )
+    total = models.PositiveIntegerField(help_text="triplets to look at")
+    done = models.PositiveIntegerField(default=0)
+    fault = models.TextField(blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    holder = models.UUIDField(null=True, blank=True)
+    held_until = models.DateTimeField(null=True, blank=True)
+    by_kind = models.CharField(max_length=8)
+    by_id = models.CharField(max_length=64)
+    by_name = models.CharField(max_length=150)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["created_at"], condition=Q(state="waiting"), name="export_waiting"
+            ),
+            models.Index(fields=["held_until"], condition=Q(state="working"), name="export_held"),
+            models.Index(fields=["project", "-created_at"], name="export_latest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.format} {self.state}"
 
 
 class Import(models.Model):

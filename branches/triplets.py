@@ -10,6 +10,8 @@ from django.db.models import Max
 from django.utils import timezone
 
 from branches.domain.context import render_context
+from branches.domain.formats import trl_dpo
+from branches.domain.formats.pair import Pair, Unfit
 from branches.domain.lineage import Point, last_shared_point
 from branches.domain.terms import Granularity
 from branches.domain.triplet import Refused, TripletDraft, build_triplet
@@ -154,15 +156,30 @@ def withdraw_triplets(*, merge: Merge) -> int:
     return len(live)
 
 
-def triplet_row(triplet: Triplet) -> dict[str, Any]:
-    """One row of the TRL conversational preference format."""
-    draft = TripletDraft(
+def read_pair(triplet: Triplet) -> Pair:
+    return Pair(
         prompt=json.loads(bytes(triplet.prompt)),
         chosen=json.loads(bytes(triplet.chosen)),
         rejected=json.loads(bytes(triplet.rejected)),
-        granularity=Granularity(triplet.granularity).value,
+        tools=json.loads(bytes(triplet.tools)),
+        metadata=triplet.metadata,
     )
-    return draft.as_row(triplet.metadata, json.loads(bytes(triplet.tools)))
+
+
+def triplet_row(triplet: Triplet) -> dict[str, Any]:
+    """One row of the TRL conversational preference format. What does not fit that, an image say,
+    goes in OpenAI's message shape under the same names, since nothing may be cut off."""
+    pair = read_pair(triplet)
+    try:
+        return trl_dpo.rows(pair)[0]
+    except Unfit:
+        return {
+            "prompt": pair.prompt,
+            "chosen": pair.chosen,
+            "rejected": pair.rejected,
+            "tools": encode(pair.tools).decode(),
+            "metadata": encode(pair.metadata).decode(),
+        }
 
 
 def deliver_triplet(subject: UUID, destination: str) -> None:

@@ -30,6 +30,13 @@ class Granularity(StrEnum):
     FINAL = "final"
 
 
+class ExportState(StrEnum):
+    WAITING = "waiting"
+    WORKING = "working"
+    DONE = "done"
+    FAILED = "failed"
+
+
 class Answer(StrEnum):
     ACCEPT = "accept"
     EDIT = "edit"

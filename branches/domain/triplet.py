@@ -1,15 +1,14 @@
 """From a merge to training data: `{prompt, chosen, rejected}`, or the reason why not."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from itertools import takewhile
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from branches.domain.context import open_chat
-from branches.domain.events import Call, StoredEvent, calls_of, compact_json, text_of
+from branches.domain.events import StoredEvent, calls_of, compact_json
 from branches.domain.wire import Json
 
 _TOLD: Final = frozenset({"data.message.user", "data.message.system"})
@@ -50,22 +49,6 @@ class TripletDraft:
     def prompt_digest(self) -> str:
         """SHA-256 of the prompt's compact JSON, in hex: equal prompts have equal digests."""
         return sha256(compact_json(self.prompt).encode(errors="surrogatepass")).hexdigest()
-
-    def as_row(self, metadata: Mapping[str, Any], tools: Sequence[Any]) -> Json:
-        """One row of a TRL conversational preference dataset.
-
-        `prompt`, `chosen` and `rejected` are lists of messages whose content is always a string
-        (binary parts are named in it) and whose calls carry arguments as an object; `tools` and
-        `metadata` are JSON strings, for columns of one type.
-        """
-        names: dict[str, str] = {}
-        return {
-            "prompt": _row_messages(self.prompt, names),
-            "chosen": _row_messages(self.chosen, dict(names)),
-            "rejected": _row_messages(self.rejected, dict(names)),
-            "tools": json.dumps(list(tools), ensure_ascii=False),
-            "metadata": json.dumps(dict(metadata), ensure_ascii=False),
-        }
 
 
 def build_triplet(
@@ -219,46 +202,3 @@ def _without_ids(messages: Iterable[Json]) -> str:
             {**message, "tool_calls": calls, "tool_call_id": order.get(answered, answered)}
         )
     return compact_json(plain)
-
-
-def _row_messages(messages: Iterable[Json], names: dict[str, str]) -> list[Json]:
-    """The messages as a trainer loads them; `names` (tool by call id) is read and grown."""
-    rows: list[Json] = []
-    for message in messages:
-        row: Json = {"role": message["role"]}
-        if message["role"] == "tool":
-            row["name"] = names.get(message["tool_call_id"], "")
-            row["tool_call_id"] = message["tool_call_id"]
-        row["content"] = _row_text(message["content"])
-        if _calls(message):
-            row["tool_calls"] = [_row_call(call) for call in _calls(message)]
-            names.update((call["id"], call["function"]["name"]) for call in _calls(message))
-        rows.append(row)
-    return rows
-
-
-def _row_call(call: Json) -> Json:
-    name = call["function"]["name"]
-    arguments = Call(call["id"], name, call["function"]["arguments"]).arguments_object
-    return {
-        "id": call["id"],
-        "type": "function",
-        "function": {"name": name, "arguments": arguments},
-    }
-
-
-def _row_text(content: object) -> str:
-    if isinstance(content, list):
-        return "\n".join(_PART_TEXT[part["type"]](part) for part in content)
-    return text_of(content)
-
-
-_PART_TEXT: Mapping[str, Callable[[Json], str]] = {
-    "text": lambda part: str(part["text"]),
-    "image_url": lambda part: f"[image {_mime_of(part['image_url']['url'])}]",
-    "input_audio": lambda part: f"[audio audio/{part['input_audio']['format']}]",
-}
-
-
-def _mime_of(data_url: str) -> str:
-    return data_url.removeprefix("data:").partition(";")[0]

@@ -9,18 +9,17 @@ from django.db.models import Prefetch, Q, prefetch_related_objects
 from django.utils import timezone
 
 from branches.domain.terms import Status
-from branches.models import Approval, Branch, Dataset, Merge, Run, Triplet
-from branches.storage.cold import cold_store
+from branches.models import Approval, Branch, Merge, Run, Triplet
+from branches.selectors.triplets import TripletFilter
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import get_project
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import BadInput, NotFound
 
+ALL_TRIPLETS = TripletFilter()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-# Where a dataset keeps its rows; of its names, the training split's is the last.
-DATA = "data/"
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,14 @@ def read_merge(*, actor: Actor, merge_id: UUID) -> Merge:
     return merge
 
 
-def list_triplets(*, actor: Actor, project: Project, after: int, limit: int) -> Page[Triplet]:
+def list_triplets(
+    *,
+    actor: Actor,
+    project: Project,
+    after: int,
+    limit: int,
+    wanted: TripletFilter = ALL_TRIPLETS,
+) -> Page[Triplet]:
     """Triplets by number, without those that were withdrawn.
 
     Who may undo a merge sees its triplets at once; any other reader when the time for that is up.
@@ -138,23 +144,5 @@ def list_triplets(*, actor: Actor, project: Project, after: int, limit: int) -> 
     rows = Triplet.objects.filter(project=project, withdrawn_at=None, number__gt=after)
     if not actor.may(project.pk, Right.MERGE):
         rows = rows.filter(merge__undo_until__lte=timezone.now())
+    rows = wanted.narrow(rows)
     return cut(rows.select_related("merge").order_by("number")[: limit + 1], limit)
-
-
-def read_dataset(*, actor: Actor, dataset_id: UUID) -> Dataset:
-    rows = Dataset.objects.filter(project_id__in=actor.projects)
-    dataset = rows.filter(pk=dataset_id).first()
-    if dataset is None:
-        raise NotFound(f"There is no dataset {dataset_id} that you may see.")
-    actor.demand(dataset.project_id, Right.EXPORT)
-    return dataset
-
-
-def read_dataset_file(*, actor: Actor, dataset_id: UUID, name: str) -> tuple[str, bytes]:
-    """`(name, bytes)` of one of its files; unnamed, the first that holds rows."""
-    dataset = read_dataset(actor=actor, dataset_id=dataset_id)
-    name = name or max(known for known in dataset.files if known.startswith(DATA))
-    if name not in dataset.files:
-        names = ", ".join(sorted(dataset.files))
-        raise BadInput(f"name is one of {names}.", parameter="name")
-    return name, cold_store().get(dataset.files[name])

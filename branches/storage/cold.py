@@ -5,9 +5,12 @@ Objects are written once: a second write of a key is refused by the store itself
 """
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 import boto3
@@ -20,6 +23,7 @@ CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 15.0
 PROBE_SECONDS: Final = 1.5
 TRIES: Final = 3
+PIECE_BYTES: Final = 256 * 1024
 
 
 class AlreadyStored(Exception):
@@ -35,6 +39,12 @@ class ColdStore(Protocol):
 
     def get(self, key: str) -> bytes: ...
 
+    def put_file(self, key: str, path: Path) -> None:
+        """As `put`, from a file that is never in memory as a whole."""
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The object in pieces. NotStored is raised at once, not with the first piece."""
+
     def probe(self) -> None:
         """Raises, soon, where objects can be neither written nor read."""
 
@@ -48,12 +58,14 @@ class Directory:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
         draft.write_bytes(data)
-        try:
-            os.link(draft, path)
-        except FileExistsError as error:
-            raise AlreadyStored(key) from error
-        finally:
-            draft.unlink()
+        self._settle(key, draft, path)
+
+    def put_file(self, key: str, path: Path) -> None:
+        kept = self._path(key)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        draft = kept.with_name(f".{kept.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        shutil.copyfile(path, draft)
+        self._settle(key, draft, kept)
 
     def get(self, key: str) -> bytes:
         try:
@@ -61,10 +73,25 @@ class Directory:
         except FileNotFoundError as error:
             raise NotStored(key) from error
 
+    def read(self, key: str) -> Iterator[bytes]:
+        try:
+            file = self._path(key).open("rb")
+        except FileNotFoundError as error:
+            raise NotStored(key) from error
+        return _pieces(file)
+
     def probe(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(self.root)
+
+    def _settle(self, key: str, draft: Path, path: Path) -> None:
+        try:
+            os.link(draft, path)
+        except FileExistsError as error:
+            raise AlreadyStored(key) from error
+        finally:
+            draft.unlink()
 
     def _path(self, key: str) -> Path:
         path = (self.root / key).resolve()
@@ -79,7 +106,7 @@ class Bucket:
         self.client = _open_client(read_timeout=READ_SECONDS, tries=TRIES)
         self._prober = _open_client(read_timeout=PROBE_SECONDS, tries=1)
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | IO[bytes]) -> None:
         try:
             self.client.put_object(
                 Bucket=self.name, Key=self.prefix + key, Body=data, IfNoneMatch="*"
@@ -89,13 +116,19 @@ class Bucket:
                 raise AlreadyStored(key) from error
             raise
 
+    def put_file(self, key: str, path: Path) -> None:
+        with path.open("rb") as file:
+            self.put(key, file)
+
     def get(self, key: str) -> bytes:
+        return b"".join(self.read(key))
+
+    def read(self, key: str) -> Iterator[bytes]:
         try:
             answer = self.client.get_object(Bucket=self.name, Key=self.prefix + key)
         except self.client.exceptions.NoSuchKey as error:
             raise NotStored(key) from error
-        data: bytes = answer["Body"].read()
-        return data
+        return _pieces(answer["Body"])
 
     def probe(self) -> None:
         self._prober.head_bucket(Bucket=self.name)
@@ -111,6 +144,12 @@ def _open_client(*, read_timeout: float, tries: int) -> Any:
             retries={"total_max_attempts": tries, "mode": "standard"},
         ),
     )
+
+
+def _pieces(file: Any) -> Iterator[bytes]:
+    with closing(file):
+        while piece := file.read(PIECE_BYTES):
+            yield piece
 
 
 @cache

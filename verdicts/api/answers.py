@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from branches.models import Dataset, Merge, Triplet
+from branches.models import Dataset, Export, Merge, Triplet
 from verdicts.models import Issue, Report
 
 type Json = dict[str, Any]
@@ -110,14 +110,37 @@ def triplet_json(triplet: Triplet) -> Json:
     }
 
 
-def dataset_json(dataset: Dataset) -> Json:
+def dataset_json(ordered: Dataset | Export) -> Json:
+    """`status` is waiting, working, failed (with `fault`) or ready; files are there when ready."""
+    told = _ready_json(ordered) if isinstance(ordered, Dataset) else _export_json(ordered)
     return {
-        "dataset": str(dataset.pk),
-        "project": str(dataset.project_id),
-        "format": dataset.format,
-        "filter": dataset.filter,
+        "dataset": str(ordered.pk),
+        "project": str(ordered.project_id),
+        "format": ordered.format,
+        "filter": ordered.filter,
+        **told,
+        "created_at": ordered.created_at.isoformat(),
+    }
+
+
+def _ready_json(dataset: Dataset) -> Json:
+    looked_at = dataset.manifest.get("looked_at", 0)
+    return {
+        "status": "ready",
+        "fault": None,
+        "progress": {"done": looked_at, "total": looked_at},
         "manifest": dataset.manifest,
         "files": sorted(dataset.files),
         "created_by": dataset.created_by,
-        "created_at": dataset.created_at.isoformat(),
+    }
+
+
+def _export_json(export: Export) -> Json:
+    return {
+        "status": export.state,
+        "fault": export.fault or None,
+        "progress": {"done": export.done, "total": export.total},
+        "manifest": {},
+        "files": [],
+        "created_by": export.by_name,
     }

@@ -226,8 +226,18 @@ class DatasetRequestSerializer(Shape):
     project = serializers.CharField(
         required=False, help_text="slug or id; may be left out by who has one project"
     )
-    format = serializers.CharField(required=False)
-    filter = serializers.DictField(required=False, help_text="run, granularity")
+    format = serializers.CharField(
+        required=False, help_text="trl (by default), kto, openai, axolotl or llamafactory"
+    )
+    filter = serializers.DictField(
+        required=False,
+        help_text="run, granularity, reviewer, verdict, bypassed, since, until, text",
+    )
+
+
+class ProgressSerializer(Shape):
+    done = serializers.IntegerField(help_text="triplets that were looked at")
+    total = serializers.IntegerField()
 
 
 class DatasetSerializer(Shape):
@@ -235,6 +245,9 @@ class DatasetSerializer(Shape):
     project = serializers.UUIDField()
     format = serializers.CharField()
     filter = serializers.DictField()
+    status = serializers.CharField(help_text="waiting, working, failed or ready")
+    fault = serializers.CharField(allow_null=True)
+    progress = ProgressSerializer()
     manifest = serializers.DictField()
     files = serializers.ListField(child=serializers.CharField())
     created_by = serializers.CharField()

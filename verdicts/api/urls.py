@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from verdicts.api import imports, merges, reports
+from verdicts.api import datasets, imports, merges, reports
 
 urlpatterns: list[URLPattern] = [
     path("branches/<uuid:branch>/reports", reports.BranchReports.as_view()),
@@ -13,8 +13,8 @@ urlpatterns: list[URLPattern] = [
     path("merges", merges.MergeList.as_view()),
     path("merges/<uuid:merge>", merges.MergeDetail.as_view()),
     path("merges/<uuid:merge>/revert", merges.MergeRevert.as_view()),
-    path("triplets", merges.TripletList.as_view()),
-    path("datasets", merges.DatasetList.as_view()),
-    path("datasets/<uuid:dataset>", merges.DatasetDetail.as_view()),
-    path("datasets/<uuid:dataset>/file", merges.DatasetFile.as_view()),
+    path("triplets", datasets.TripletList.as_view()),
+    path("datasets", datasets.DatasetList.as_view()),
+    path("datasets/<uuid:dataset>", datasets.DatasetDetail.as_view()),
+    path("datasets/<uuid:dataset>/file", datasets.DatasetFile.as_view()),
 ]

@@ -123,12 +123,16 @@ def documented[F: Callable[..., Any]](
     parameters: Iterable[Any] = (),
     creates: bool = False,
     writes: bool = False,
+    conflicts: bool = False,
 ) -> Callable[[F], F]:
     """The OpenAPI entry of a view's method: its shapes, and the problems that it may answer.
+    `conflicts` says that reading may be a 409.
 
     `creates` names the Idempotency-Key header; a body implies that the method writes.
     """
     problems = WRITING_PROBLEMS if body is not None or writes or creates else READING_PROBLEMS
+    if conflicts:
+        problems = (*problems, 409)
     responses: dict[Any, Any] = dict(answers)
     responses |= {(status, PROBLEM_TYPE): ProblemSerializer for status in problems}
     listed = [*parameters, *([_IDEMPOTENCY] if creates else [])]

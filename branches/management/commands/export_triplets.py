@@ -3,8 +3,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from branches.datasets import FORMATS, build_snapshot
-from verel_site.access.actors import SYSTEM
+from branches.datasets import write_directory
+from branches.domain.formats import FORMATS
 from verel_site.access.models import Project
 from verel_site.kit.refusals import Refusal
 
@@ -14,7 +14,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", required=True)
-        parser.add_argument("--format", default="trl", choices=FORMATS)
+        parser.add_argument("--format", default="trl", choices=tuple(FORMATS))
         parser.add_argument("--out", required=True, help="a directory that is empty or new")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -25,12 +25,10 @@ class Command(BaseCommand):
         if out.exists() and any(out.iterdir()):
             raise CommandError(f"{out} is not empty; name a new directory.")
         try:
-            snapshot = build_snapshot(project=project, actor=SYSTEM, format=options["format"])
+            snapshot = write_directory(project=project, out=out, format=options["format"])
         except Refusal as refusal:
             raise CommandError(refusal.detail) from refusal
-        for name, data in snapshot.files.items():
-            path = out / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
         for name, rows in snapshot.manifest["rows"].items():
             self.stdout.write(f"{name}: {rows} row{'' if rows == 1 else 's'}")
+        for reason, count in snapshot.manifest["skipped"]["reasons"].items():
+            self.stdout.write(f"left out {count}: {reason}")

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from branches.domain.context import NO_RESULT, render_context
 from branches.domain.events import StoredEvent, compact_json
+from branches.domain.formats import trl_dpo
+from branches.domain.formats.pair import Pair, Unfit
 from branches.domain.override import build_frame
 from branches.domain.triplet import (
     Granularity,
@@ -18,6 +20,7 @@ from branches.domain.triplet import (
     TripletDraft,
     build_triplet,
 )
+from branches.domain.wire import Json
 from tests.branches.domain.make_events import (
     FORK,
     assistant,
@@ -73,6 +76,12 @@ def drafted(*args: Any, **more: Any) -> TripletDraft:
     return draft
 
 
+def row_of(draft: TripletDraft, metadata: Json | None = None, tools: Any = ()) -> Json:
+    pair = Pair(draft.prompt, draft.chosen, draft.rejected, tools, metadata or {})
+    (row,) = trl_dpo.rows(pair)
+    return row
+
+
 def test_a_decision_is_the_first_assistant_message_with_its_calls() -> None:
     draft = drafted(WINNER, LOSER)
     assert draft.prompt == [
@@ -116,15 +125,16 @@ def test_a_side_without_words_ends_with_its_last_calls() -> None:
 
 @pytest.mark.parametrize("granularity", ["decision", "trajectory", "final"])
 def test_the_row_has_the_shape_that_trainers_load(granularity: Granularity) -> None:
-    row = drafted(WINNER, LOSER, granularity).as_row({"schema": "verel.dpo/1"}, [{"name": "x"}])
+    tool = {"type": "function", "function": {"name": "x", "parameters": {"type": "object"}}}
+    row = row_of(drafted(WINNER, LOSER, granularity), {"schema": "verel.dpo/1"}, [tool])
     assert list(row) == ["prompt", "chosen", "rejected", "tools", "metadata"]
-    assert json.loads(row["tools"]) == [{"name": "x"}]
+    assert json.loads(row["tools"]) == [tool]
     assert json.loads(row["metadata"]) == {"schema": "verel.dpo/1"}
 
 
 def test_a_row_of_a_trajectory_names_tools_and_carries_arguments_as_objects() -> None:
     winner = [event for event in WINNER if event.type != "data.thought"]
-    row = drafted(winner, LOSER, "trajectory").as_row({}, [])
+    row = row_of(drafted(winner, LOSER, "trajectory"))
     assert row["chosen"] == [
         {
             "role": "assistant",
@@ -147,17 +157,14 @@ def test_a_row_of_a_trajectory_names_tools_and_carries_arguments_as_objects() ->
     ]
 
 
-def test_content_of_a_row_is_always_text() -> None:
-    parts = [
-        {"kind": "text", "text": "See"},
-        {"kind": "image", "mime": "image/png", "data": "aGk="},
-        {"kind": "audio", "mime": "audio/wav", "data": "aGk="},
-    ]
-    row = drafted([assistant(parts)], [call("c1", "Bash", {})], shared=[user(parts)]).as_row({}, [])
-    said = "See\n[image image/png]\n[audio audio/wav]"
-    assert row["prompt"] == [{"role": "user", "content": said}]
-    assert row["chosen"] == [{"role": "assistant", "content": said}]
+def test_a_row_takes_text_parts_as_one_text_and_refuses_what_is_no_text() -> None:
+    texts = [{"kind": "text", "text": "See"}, {"kind": "text", "text": "this."}]
+    row = row_of(drafted([assistant(texts)], [call("c1", "Bash", {})], shared=[user(texts)]))
+    assert row["prompt"] == [{"role": "user", "content": "See\nthis."}]
     assert row["rejected"][0]["content"] == ""
+    image = [*texts, {"kind": "image", "mime": "image/png", "data": "aGk="}]
+    with pytest.raises(Unfit, match="an image"):
+        row_of(drafted([assistant("Yes.")], [assistant("No.")], shared=[user(image)]))
 
 
 def test_the_override_enters_the_prompt_only_where_the_project_says_so() -> None:
@@ -199,7 +206,7 @@ def test_a_call_left_open_by_the_shared_part_is_answered_in_a_decisions_prompt()
     assert trajectory.prompt[-1]["content"] == "Look."
     assert [m["content"] for m in trajectory.chosen] == [NO_RESULT, "Stopped."]
     assert [m["content"] for m in trajectory.rejected] == ["files", "Found."]
-    row = trajectory.as_row({}, [])
+    row = row_of(trajectory)
     assert row["rejected"][0]["name"] == "Bash"
 
 
@@ -266,7 +273,13 @@ def test_drafts_share_their_prompt_with_the_context_and_hold_no_override_of_a_si
     for side in (draft.chosen, draft.rejected):
         assert not any("PRIORITY INTERRUPT" in compact_json(message) for message in side)
         assert any(message["role"] == "assistant" for message in side)
-    row = draft.as_row({"n": 1}, [])
+    told = (*draft.prompt, *draft.chosen, *draft.rejected)
+    parts = [part for m in told if isinstance(m["content"], list) for part in m["content"]]
+    if any(part["type"] != "text" for part in parts):
+        with pytest.raises(Unfit):
+            row_of(draft)
+        return
+    row = row_of(draft, {"n": 1})
     for part in ("prompt", "chosen", "rejected"):
         assert all(isinstance(message["content"], str) for message in row[part])
     assert json.loads(compact_json(row)) == row
@@ -280,9 +293,8 @@ def test_a_row_has_the_keys_of_the_sample() -> None:
     with sample.open() as lines:
         expected = json.loads(next(lines))
     winner = [event for event in WINNER if event.type != "data.thought"]
-    row = drafted(winner, LOSER, "trajectory").as_row(
-        json.loads(expected["metadata"]), json.loads(expected["tools"])
-    )
+    draft = drafted(winner, LOSER, "trajectory")
+    row = row_of(draft, json.loads(expected["metadata"]), json.loads(expected["tools"]))
     assert row == expected
 
 

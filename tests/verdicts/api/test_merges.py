@@ -157,9 +157,9 @@ def test_a_dataset_is_made_read_and_downloaded(
     assert data(trainer.get(path)) == dataset
     rows = trainer.get(f"{path}/file")
     assert rows["Content-Disposition"].startswith("attachment")
-    (row,) = [json.loads(line) for line in rows.content.splitlines()]
+    (row,) = [json.loads(line) for line in rows.getvalue().splitlines()]
     assert row["chosen"] == made["triplets"][0]["chosen"]
-    manifest = json.loads(trainer.get(f"{path}/file?name=manifest.json").content)
+    manifest = json.loads(trainer.get(f"{path}/file?name=manifest.json").getvalue())
     assert manifest == dataset["manifest"]
     for name in ("../secret_key", "nothing"):
         told = problem(trainer.get(f"{path}/file?name={name}"), 400, "bad_input")
