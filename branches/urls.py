@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path
 
 from branches.selectors.event_page import ReadReports, no_reports
-from branches.views import approvals, events, forks, runs, search
+from branches.views import approvals, datasets, events, forks, runs, search
 from branches.views.runs import ReadVerdicts, no_verdicts
 
 
@@ -17,6 +17,10 @@ def make_urlpatterns(
     return [
         path("p/<slug:slug>/runs/", runs.run_list, name="run-list"),
         path("p/<slug:slug>/search/", search.search, name="search"),
+        path("p/<slug:slug>/triplets/", datasets.triplets, name="triplets"),
+        path("p/<slug:slug>/datasets/", datasets.datasets, name="datasets"),
+        path("datasets/<uuid:dataset>/", datasets.dataset, name="dataset"),
+        path("datasets/<uuid:dataset>/file/", datasets.dataset_file, name="dataset-file"),
         path("runs/<uuid:run>/", runs.run, judged | reported, name="run"),
         path("runs/<uuid:run>/rows/", runs.run_rows, judged, name="run-rows"),
         path("runs/<uuid:run>/branches/", runs.run_branches, judged, name="run-branches"),

@@ -29,6 +29,7 @@ KEYS = [
             ("g w", "Go to what waits"),
             ("g g", "Go to the gate's policy"),
             ("g o", "Go to the overview"),
+            ("g d", "Go to the triplets and datasets"),
             ("g i", "Go to the import"),
             ("g s", "Go to the settings"),
             ("Esc", "Close, or leave a field"),
@@ -150,6 +151,10 @@ class Shell:
         waiting = self._waiting
         if waiting:
             entries.insert(1, NavEntry("waits", "Waiting", f"{runs}?waits=1", "g w", waiting))
+        if self.actor.may(self.project.pk, Right.EXPORT):
+            entries.append(
+                NavEntry("datasets", "Datasets", reverse("triplets", args=[slug]), "g d")
+            )
         if self.actor.may(self.project.pk, Right.IMPORT):
             entries.append(NavEntry("import", "Import", reverse("import", args=[slug]), "g i"))
         entries.append(NavEntry("settings", "Settings", reverse("members", args=[slug]), "g s"))
