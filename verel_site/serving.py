@@ -18,6 +18,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
+from branches.datasets import sweep_exports
 from branches.indexing import index_news
 from verdicts.uploads import UploadWorker
 from verel_site.access.pruning import PRUNE_SECONDS, prune
@@ -83,6 +84,7 @@ def standing_jobs() -> list[Job]:
     uploads = UploadWorker()
     return [
         Job("outbox", lambda: sweep_promises() > 0, pause_seconds=1.0),
+        Job("datasets", sweep_exports, pause_seconds=1.0),
         Job("signed heads", keep_heads, pause_seconds=SIGN_SECONDS),
         Job("pruning", prune, pause_seconds=PRUNE_SECONDS),
         Job("search index", index_news, pause_seconds=1.0),

@@ -12,7 +12,7 @@ from branches.datasets import sweep_exports
 from branches.merges import revert_merge
 from branches.models import Dataset, Export
 from branches.selectors import dataset_page
-from tests.branches.test_datasets import make_merge, pass_undo
+from tests.branches.test_datasets import hold_undo, make_merge, pass_undo
 from tests.make import make_project, make_user
 from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
@@ -36,7 +36,7 @@ def test_triplets_are_listed_with_what_may_leave_and_what_never_will(client: Cli
     make_merge(project, "first")
     pass_undo()
     revert_merge(merge_id=make_merge(project, "second").pk, actor=SYSTEM, reason="wrong")
-    make_merge(project, "third")
+    hold_undo(make_merge(project, "third"))
     enter(client, project)
     page = show(client, project)
     assert "1 withdrawn" in page
