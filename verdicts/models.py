@@ -8,7 +8,7 @@ from django.utils import timezone
 from branches.models import Branch, Run
 from verdicts.domain.facts import ReceiptStanding
 from verdicts.domain.labels import Choice
-from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity, Verdict
+from verdicts.domain.terms import Confidence, Grader, IssueKind, Part, Severity, Verdict
 from verdicts.querysets import (
     ComparisonQuerySet,
     LabelQuerySet,
@@ -113,7 +113,11 @@ class Runner(models.Model):
 
 
 class Suite(models.Model):
-    """An eval definition by its digest. Once frozen it never changes; a new one takes its place."""
+    """An eval definition by its digest. Once frozen it never changes; a new one takes its place.
+
+    Its cases are `SuiteCase` rows, or are kept elsewhere and known here by the digest alone: then
+    it has no `token`, and is not rotated. `rotate_at` is the promise of the next rotation.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="suites")
@@ -123,6 +127,17 @@ class Suite(models.Model):
     owner = models.CharField(max_length=150)
     frozen_at = models.DateTimeField(null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)
+    retired_reason = models.TextField(blank=True)
+    follows = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="followed_by"
+    )
+    rotate_days = models.PositiveSmallIntegerField(null=True, blank=True)
+    rotate_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    token = models.CharField(max_length=64, blank=True, help_text="the leakage canary")
+    scanned_position = models.PositiveBigIntegerField(default=0)
+    scanned_issue = models.PositiveBigIntegerField(default=0)
+    tripped_at = models.DateTimeField(null=True, blank=True)
+    tripped_reason = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = SuiteQuerySet.as_manager()
@@ -137,6 +152,62 @@ class Suite(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.digest[:8]}"
+
+
+def part_choices() -> list[tuple[str, str]]:
+    return [(part.value, part.value) for part in Part]
+
+
+class SuiteCase(models.Model):
+    """One case of a suite: in use, held out from all but the canary, or kept to be minted from.
+
+    Read by a runner's key and the suite's owners alone; no page and no admin shows it.
+    """
+
+    suite = models.ForeignKey(Suite, on_delete=models.PROTECT, related_name="cases")
+    part = models.CharField(max_length=8, choices=part_choices)
+    position = models.PositiveIntegerField()
+    name = models.CharField(max_length=200)
+    body = models.JSONField()
+    since = models.DateTimeField(default=timezone.now, help_text="in use, under any suite")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["suite", "part", "position"], name="case_position_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(part__in=[part.value for part in Part]), name="case_part"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.part} {self.position}"
+
+
+class SuiteResult(models.Model):
+    """How many cases of a suite and of its hold-out one run passed; told by a runner."""
+
+    suite = models.ForeignKey(Suite, on_delete=models.PROTECT, related_name="results")
+    passed = models.PositiveIntegerField()
+    total = models.PositiveIntegerField()
+    holdout_passed = models.PositiveIntegerField()
+    holdout_total = models.PositiveIntegerField()
+    by_id = models.CharField(max_length=64)
+    by_name = models.CharField(max_length=150)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(passed__lte=F("total"), holdout_passed__lte=F("holdout_total")),
+                name="suite_result_counts",
+            )
+        ]
+        indexes = [models.Index(fields=["suite", "-id"], name="suite_result_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.passed} of {self.total}"
 
 
 class Nonce(models.Model):

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from verdicts.domain.terms import Grader
 from verdicts.models import Policy, Suite
-from verel_site.access.actors import Actor
+from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
@@ -77,6 +77,40 @@ def change_policy(
         reason=reason,
     )
     return policy
+
+
+def follow_suite(*, project_id: UUID, grader: str, old: str, new: str, reason: str) -> bool:
+    """The next version, in which a rotated suite's digest takes the place of the one before it;
+    False where the policy does not name that. Call inside the rotation, with the project locked.
+
+    Nothing else of the policy is looked at: what a person wrote stays as it is.
+    """
+    before = current_policy(project_id=project_id)
+    named = [(row["grader"], row.get("suite")) == (grader, old) for row in before.required]
+    if not any(named):
+        return False
+    policy = Policy.objects.create(
+        project_id=project_id,
+        version=before.version + 1,
+        required=[
+            {**row, "suite": new} if its else row
+            for row, its in zip(before.required, named, strict=True)
+        ],
+        receipts_required=before.receipts_required,
+        warn_may_merge=before.warn_may_merge,
+        advisory_window=before.advisory_window,
+        created_by=SYSTEM.name,
+    )
+    record_act(
+        project_id=project_id,
+        actor=SYSTEM,
+        action="policy.change",
+        subject=f"policy:{policy.version}",
+        before=policy_json(before),
+        after=policy_json(policy),
+        reason=reason,
+    )
+    return True
 
 
 def draft_policy(

@@ -1,11 +1,14 @@
 """Reading for a reader: every function takes the actor, and withholds what it may not see."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from branches.models import Branch
-from verdicts.models import Comparison, Label, Report
+from verdicts.domain.leakage import count_retiring
+from verdicts.domain.terms import Part
+from verdicts.models import Comparison, Label, Report, Suite
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import NotFound
@@ -46,3 +49,38 @@ def own_label(*, actor: Actor, comparison: Comparison) -> Label | None:
     """The label of this person that stands."""
     standing = Label.objects.visible_to(actor).standing()
     return standing.filter(comparison=comparison, reviewer_id=actor.user_id).first()
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteLine:
+    """A suite and how many cases it has; none of them."""
+
+    suite: Suite
+    cases: int
+    holdout: int
+    reserve: int
+
+    @property
+    def fresh_cases_needed(self) -> int:
+        """How many the next rotation lacks; 0 for a suite that is not rotated."""
+        if self.suite.rotate_at is None:
+            return 0
+        return max(0, count_retiring(self.cases) - self.reserve)
+
+
+def list_suites(
+    *, actor: Actor, project_id: UUID | None = None, suite_id: UUID | None = None
+) -> list[SuiteLine]:
+    """Suites of a project, or one suite, newest first; one query."""
+    rows = Suite.objects.visible_to(actor)
+    if project_id is not None:
+        rows = rows.filter(project_id=project_id)
+    if suite_id is not None:
+        rows = rows.filter(pk=suite_id)
+    counted = rows.annotate(
+        **{f"n_{part.value}": Count("cases", filter=Q(cases__part=part.value)) for part in Part}
+    )
+    return [
+        SuiteLine(row, *(getattr(row, f"n_{part.value}") for part in Part))
+        for row in counted.order_by("-created_at", "pk")
+    ]

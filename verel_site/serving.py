@@ -20,6 +20,7 @@ from django.db import connection
 
 from branches.datasets import sweep_exports
 from branches.indexing import index_news
+from verdicts.rotations import tend_suites
 from verdicts.uploads import UploadWorker
 from verel_site.access.pruning import PRUNE_SECONDS, prune
 from verel_site.background import Background, Job
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 TRIED_PORTS: Final = 20
 BACKLOG: Final = 512
 MIGRATION_LOCK: Final = 0x7665_7265_6C
+TEND_SECONDS: Final = 60.0
 
 
 def listen(host: str, port: int | None, default: int) -> socket.socket:
@@ -89,6 +91,7 @@ def standing_jobs() -> list[Job]:
         Job("pruning", prune, pause_seconds=PRUNE_SECONDS),
         Job("search index", index_news, pause_seconds=1.0),
         Job("uploads", uploads.run_once, pause_seconds=1.0, on_stop=uploads.stop.set),
+        Job("suites", tend_suites, pause_seconds=TEND_SECONDS),
     ]
 
 

@@ -40,6 +40,7 @@ HOLDERS: Final[Mapping[Right, frozenset[str]]] = {
     Right.BYPASS_GATE: frozenset(["admin", "key admin"]),
     Right.REPORT: frozenset(["key reports:write"]),
     Right.EXPORT: _JUDGES | {"key exports:read"},
+    Right.RUN_SUITES: frozenset(["key suites:run"]),
     Right.CURATE: frozenset(["curator", "admin", "key admin"]),
     Right.ADMINISTER: frozenset(["admin", "key admin"]),
 }

@@ -94,6 +94,29 @@ API: Final[dict[str, Row]] = {
     "GET /api/v1/reports/<report>/raw": READ(),
     "GET /api/v1/branches/<branch>/nonces": READ(),
     "GET /api/v1/branches/<branch>/gate": READ(),
+    "GET /api/v1/suites": READ(query="project={project}"),
+    "POST /api/v1/suites": ONLY(
+        "curator",
+        "admin",
+        ok=201,
+        body={
+            "project": "{project}",
+            "grader": "test",
+            "name": "{fresh}",
+            "cases": [{"name": "a", "body": "{fresh}"}],
+        },
+    ),
+    "GET /api/v1/suites/<suite>": READ(),
+    "POST /api/v1/suites/<suite>/freeze": ONLY("curator", "admin", body={"reason": "x"}),
+    "POST /api/v1/suites/<suite>/retire": ONLY("curator", "admin", body={"reason": "x"}),
+    "POST /api/v1/suites/<suite>/rotate": ONLY("curator", "admin", body={"reason": "x"}),
+    "GET /api/v1/suites/<suite>/cases": ONLY("curator", "admin", "key suites:run"),
+    "POST /api/v1/suites/<suite>/cases": ONLY(
+        "curator", "admin", body={"cases": [{"name": "b", "body": "{fresh}"}]}
+    ),
+    "POST /api/v1/suites/<suite>/results": RIGHT(
+        Right.RUN_SUITES, ok=201, body={"passed": 1, "total": 1}
+    ),
     "POST /api/v1/merges": RIGHT(Right.MERGE, ok=201, body=PAIR),
     "GET /api/v1/merges/<merge>": READ(),
     "POST /api/v1/merges/<merge>/revert": RIGHT(Right.MERGE, body={"reason": "x"}),

@@ -26,6 +26,7 @@ from tests.verdicts.make import make_runner, push
 from verdicts.admission import admit_merge
 from verdicts.comparisons import open_comparison
 from verdicts.imports import import_reports
+from verdicts.suites import create_suite, freeze_draft
 from verel_site.access.actors import SYSTEM
 from verel_site.access.links import create_link
 from verel_site.access.models import Project
@@ -86,6 +87,7 @@ class World:
             "pictured": str(self._make_pictured().event_id),
             "import": str(Import.objects.create(project=self.project, name="a.jsonl").pk),
             "fresh": str(uuid4()),
+            "suite": str(self._make_suite()),
         }
         asked = Approval.objects.get()
         self.ids |= {"approval": str(asked.pk), "asked": bytes(asked.request_digest).hex()}
@@ -102,6 +104,17 @@ class World:
     def _compare(self, left: Branch, right: Branch) -> UUID:
         judge = make_person(self.project)
         return open_comparison(left=left.pk, right=right.pk, actor=judge).pk
+
+    def _make_suite(self) -> UUID:
+        suite = create_suite(
+            project_id=self.project.pk,
+            actor=SYSTEM,
+            grader="test",
+            name="unit",
+            cases=[{"name": "a", "body": MARK}],
+            reserve=[{"name": "b", "body": MARK}],
+        )
+        return freeze_draft(suite_id=suite.pk, actor=SYSTEM).pk
 
     def _make_asking(self) -> Branch:
         asking = make_run(self.project, goal=MARK)[1]

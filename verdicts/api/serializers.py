@@ -252,3 +252,85 @@ class DatasetSerializer(Shape):
     files = serializers.ListField(child=serializers.CharField())
     created_by = serializers.CharField()
     created_at = serializers.DateTimeField()
+
+
+class CaseSerializer(Shape):
+    name = serializers.CharField()
+    body = serializers.JSONField(help_text="what the runner makes of it")
+
+
+class SuiteRequestSerializer(Shape):
+    project = serializers.CharField(
+        required=False, help_text="slug or id; may be left out by who has one project"
+    )
+    grader = serializers.ChoiceField([grader.value for grader in Grader])
+    name = serializers.CharField()
+    cases = CaseSerializer(many=True)
+    holdout = CaseSerializer(many=True, required=False)
+    reserve = CaseSerializer(many=True, required=False)
+    rotate_days = serializers.IntegerField(
+        required=False, allow_null=True, help_text="30 by default; null: it is not rotated"
+    )
+
+
+class WhySerializer(Shape):
+    reason = serializers.CharField()
+
+
+class ReserveSerializer(Shape):
+    cases = CaseSerializer(many=True)
+
+
+class SuiteSerializer(Shape):
+    suite = serializers.UUIDField()
+    project = serializers.UUIDField()
+    grader = serializers.ChoiceField([grader.value for grader in Grader])
+    name = serializers.CharField()
+    digest = serializers.CharField()
+    owner = serializers.CharField()
+    cases = serializers.IntegerField(help_text="in use; 0 where they are kept elsewhere")
+    holdout = serializers.IntegerField()
+    reserve = serializers.IntegerField()
+    follows = serializers.UUIDField(allow_null=True, help_text="the suite that it took over from")
+    created_at = serializers.DateTimeField()
+    frozen_at = serializers.DateTimeField(allow_null=True)
+    retired_at = serializers.DateTimeField(allow_null=True)
+    retired_reason = serializers.CharField()
+    rotate_days = serializers.IntegerField(allow_null=True)
+    rotate_at = serializers.DateTimeField(allow_null=True)
+    fresh_cases_needed = serializers.IntegerField(
+        help_text="how many people have to write before the next rotation"
+    )
+    tripped_at = serializers.DateTimeField(allow_null=True)
+    tripped_reason = serializers.CharField()
+
+
+class SuiteListSerializer(Shape):
+    results = SuiteSerializer(many=True)
+
+
+class SuiteCaseSerializer(CaseSerializer):
+    part = serializers.CharField(help_text="case or holdout")
+
+
+class SuiteCasesSerializer(Shape):
+    suite = serializers.UUIDField()
+    digest = serializers.CharField()
+    canary = serializers.CharField()
+    results = SuiteCaseSerializer(many=True)
+
+
+class SuiteResultRequestSerializer(Shape):
+    passed = serializers.IntegerField()
+    total = serializers.IntegerField()
+    holdout_passed = serializers.IntegerField(required=False)
+    holdout_total = serializers.IntegerField(required=False)
+
+
+class SuiteResultSerializer(Shape):
+    suite = serializers.UUIDField()
+    passed = serializers.IntegerField()
+    total = serializers.IntegerField()
+    holdout_passed = serializers.IntegerField()
+    holdout_total = serializers.IntegerField()
+    created_at = serializers.DateTimeField()

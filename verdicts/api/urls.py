@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from verdicts.api import datasets, imports, merges, reports
+from verdicts.api import datasets, imports, merges, reports, suites
 
 urlpatterns: list[URLPattern] = [
     path("branches/<uuid:branch>/reports", reports.BranchReports.as_view()),
@@ -10,6 +10,13 @@ urlpatterns: list[URLPattern] = [
     path("reports/<uuid:report>/raw", imports.ReportRaw.as_view()),
     path("branches/<uuid:branch>/nonces", reports.BranchNonces.as_view()),
     path("branches/<uuid:branch>/gate", reports.BranchGate.as_view()),
+    path("suites", suites.SuiteList.as_view()),
+    path("suites/<uuid:suite>", suites.SuiteDetail.as_view()),
+    path("suites/<uuid:suite>/freeze", suites.SuiteFreeze.as_view()),
+    path("suites/<uuid:suite>/retire", suites.SuiteRetire.as_view()),
+    path("suites/<uuid:suite>/rotate", suites.SuiteRotate.as_view()),
+    path("suites/<uuid:suite>/cases", suites.SuiteCases.as_view()),
+    path("suites/<uuid:suite>/results", suites.SuiteResults.as_view()),
     path("merges", merges.MergeList.as_view()),
     path("merges/<uuid:merge>", merges.MergeDetail.as_view()),
     path("merges/<uuid:merge>/revert", merges.MergeRevert.as_view()),

@@ -75,6 +75,14 @@ class IssueKind(StrEnum):
     OTHER = "other"
 
 
+class Part(StrEnum):
+    """What a case of a suite is there for."""
+
+    CASE = "case"
+    HOLDOUT = "holdout"
+    RESERVE = "reserve"
+
+
 SEVERITY_RANKS = {
     Severity.INFO: 0,
     Severity.WARNING: 1,

@@ -20,6 +20,7 @@ class Right(StrEnum):
     BYPASS_GATE = "gate:bypass"
     REPORT = "reports:write"
     EXPORT = "exports:read"
+    RUN_SUITES = "suites:run"
     CURATE = "curate"
     ADMINISTER = "administer"
 
@@ -69,12 +70,13 @@ RIGHTS_OF_SCOPE: Final[dict[Scope, frozenset[Right]]] = {
     Scope.REPORTS_WRITE: frozenset({Right.REPORT, Right.READ}),
     Scope.MEMORY_PROPOSE: frozenset({Right.READ}),
     Scope.EXPORTS_READ: frozenset({Right.EXPORT, Right.READ}),
-    Scope.SUITES_RUN: frozenset({Right.READ}),
+    Scope.SUITES_RUN: frozenset({Right.RUN_SUITES, Right.READ}),
     Scope.ADMIN: _ADMIN,
 }
 
 PUSHING_SCOPES: Final = frozenset({Scope.EVENTS_WRITE, Scope.BRANCHES_RUN})
-JUDGING_SCOPES: Final = frozenset({Scope.REPORTS_WRITE, Scope.ADMIN})
+# Whoever reads the cases of a suite is a judge too: an agent's key must not.
+JUDGING_SCOPES: Final = frozenset({Scope.REPORTS_WRITE, Scope.SUITES_RUN, Scope.ADMIN})
 
 # What an override's frame may call its author. It comes from the role, never from a form.
 AUTHORITY_OF_ROLE: Final[dict[Role, str]] = {

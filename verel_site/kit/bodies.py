@@ -34,6 +34,10 @@ class Body:
     def has(self, name: str) -> bool:
         return self._value.get(name) is not None
 
+    def is_null(self, name: str) -> bool:
+        """Whether the field stands there as null, as against not at all."""
+        return name in self._value and self._value[name] is None
+
     def text(self, name: str, *, longest: int, default: str | None = None) -> str:
         """A text of at most `longest` characters; a required one is not blank."""
         value = self._value.get(name)
@@ -76,6 +80,13 @@ class Body:
         if not isinstance(value, list) or not 1 <= len(value) <= most:
             raise _refuse(name, f"a list of 1 to {most} UUIDs")
         return [_read_uuid(item, f"{name}/{index}") for index, item in enumerate(value)]
+
+    def listed(self, name: str) -> list[Any]:
+        """A list of anything; an absent one is empty."""
+        value = self._value.get(name)
+        if value is not None and not isinstance(value, list):
+            raise _refuse(name, "a list")
+        return value or []
 
     def object(self, name: str) -> dict[str, Any]:
         """A JSON object; an absent one is empty."""
