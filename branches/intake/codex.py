@@ -17,7 +17,7 @@ from uuid import UUID
 from django.db import transaction
 
 from branches.domain import terms
-from branches.domain.events import plain_text, text_of
+from branches.domain.events import text_of
 from branches.domain.terms import ENDED, Status
 from branches.intake.codex_items import Record, Told, iter_records, read_part, whole
 from branches.intake.files import (
@@ -36,6 +36,7 @@ from branches.intake.files import (
     storable,
     store_fresh,
 )
+from branches.intake.messages import said_text
 from branches.journal import Draft
 from branches.models import Branch, Event, Run
 from branches.runs import start_run
@@ -173,7 +174,7 @@ def _goal_of(record: Record) -> str:
     if record.kind != "response_item" or record.what != "message":
         return ""
     part = read_part(record, Told(EPOCH))
-    text = plain_text(part[1]["content"]) if part and part[0] == terms.USER else ""
+    text = said_text(part[1]["content"]) if part and part[0] == terms.USER else ""
     return "" if text.lstrip()[:1] in ("", "<", "#") else cut_goal(text)
 
 

@@ -96,6 +96,13 @@ def read_content(content: object) -> str | list[dict[str, Any]]:
     return text_of(content)
 
 
+def said_text(content: object) -> str:
+    """The words alone of canonical content, without a word for a picture or a sound."""
+    if not isinstance(content, list):
+        return text_of(content)
+    return " ".join(part["text"] for part in content if part.get("kind") == "text")
+
+
 def _read_part(part: object) -> dict[str, Any]:
     if isinstance(part, dict):
         if isinstance(part.get("text"), str):

@@ -17,7 +17,6 @@ from django.db import transaction
 
 from branches.domain import terms
 from branches.domain.divergence import Planned, build_trie
-from branches.domain.events import plain_text
 from branches.intake.files import (
     MAX_LINE_BYTES,
     Outcome,
@@ -36,7 +35,7 @@ from branches.intake.files import (
     storable,
 )
 from branches.intake.json_values import TopList, iter_top
-from branches.intake.messages import read_message
+from branches.intake.messages import read_message, said_text
 from branches.journal import Draft
 from branches.models import Branch, Event, Run
 from branches.runs import start_run
@@ -446,7 +445,7 @@ def _run_key(
 def _goal(trial: Trial) -> str:
     for message in trial.messages:
         step = read_message(message)
-        text = plain_text(step[1].get("content")) if step and step[0] == terms.USER else ""
+        text = said_text(step[1].get("content")) if step and step[0] == terms.USER else ""
         if text.strip():
             return cut_goal(text)
     task = trial.info.get("task")

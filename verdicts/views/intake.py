@@ -49,7 +49,7 @@ KINDS: Final = (
     (
         codex.FORMAT,
         "Codex session",
-        "The rollout-….jsonl of one thread. A thread that was forked from another joins its run.",
+        "The rollout file of one thread. A thread that was forked from another joins its run.",
     ),
 )
 

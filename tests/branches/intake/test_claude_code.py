@@ -1,3 +1,4 @@
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ import pytest
 from branches.domain import terms
 from branches.domain.terms import Status
 from branches.intake.claude_lanes import SOURCE
-from branches.models import Branch, Event, Import, Run
+from branches.models import Blob, Branch, Event, Import, Run
 from branches.selectors.context import rehydrate
 from branches.selectors.events import payload_of
 from branches.selectors.lineage import iter_lineage
@@ -412,3 +413,30 @@ def test_parallel_calls_and_blocks_of_one_message_part_no_ways(
     summary = run_import(write_file("one.jsonl", "\n".join(lines)))
 
     assert (summary.branches, summary.events) == (1, 10)
+
+
+def test_pictures_of_messages_and_results_come_in_as_parts(
+    project: Project, run_import: RunImport, write_file: WriteFile
+) -> None:
+    small, large = ("iVBORw0KGgo=", base64.b64encode(bytes(range(256)) * 40).decode())
+
+    def picture(data: str) -> dict[str, Any]:
+        source = {"type": "base64", "media_type": "image/png", "data": data}
+        return {"type": "image", "source": source}
+
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": [picture(large)]}
+    lines = [
+        record(1, "user", [{"type": "text", "text": "See"}, picture(small)]),
+        record(2, "user", [result]),
+    ]
+
+    run_import(write_file("one.jsonl", "\n".join(lines)))
+
+    run = Run.objects.get(project=project)
+    said, shown = (
+        payload_of(r)["content"] for r in Event.objects.filter(run=run, source=SOURCE)[:2]
+    )
+    assert run.goal == "See"
+    assert said[1] == {"kind": "image", "mime": "image/png", "data": small}
+    [blob] = Blob.objects.filter(project=project)
+    assert shown == [{"kind": "image", "mime": "image/png", "blob": blob.sha256, "size": 10_240}]

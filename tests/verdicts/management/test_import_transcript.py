@@ -1,4 +1,5 @@
 import json
+import sys
 from io import StringIO
 from pathlib import Path
 from uuid import uuid4
@@ -63,3 +64,25 @@ def test_an_unknown_project_and_a_foreign_run_are_refused(tmp_path: Path) -> Non
         call_command("import_transcript", path, project="nowhere")
     with pytest.raises(CommandError, match="in this project"):
         call_command("import_transcript", path, project=project.slug, run=foreign.pk)
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_is_drawn_a_bar_and_a_pipe_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [{"messages": [{"role": "user", "content": f"Task {n}"}]} for n in range(4)]
+    path = write(tmp_path, "many.jsonl", "\n".join(map(json.dumps, lines)))
+    project = make_project()
+
+    for err, drawn in ((Terminal(), True), (StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", err)
+        call_command("import_transcript", path, project=project.slug, stdout=StringIO())
+        told = err.getvalue()
+        assert ("many.jsonl ██████" in told) is drawn
+        assert ("0.0 of 0.0 MB, 1 event" in told) is drawn
+        # A full bar is wiped away: what stays is the line of the summary.
+        assert told.endswith("\r\x1b[K") is drawn
