@@ -41,7 +41,7 @@ def test_triplets_are_listed_with_what_may_leave_and_what_never_will(client: Cli
     page = show(client, project)
     assert "1 withdrawn" in page
     assert "1 in the undo window" in page
-    assert "<b>1</b> would be looked at" in page
+    assert "<b>1</b> would be exported" in page
     assert 'data-state="withdrawn"' in page
     assert 'data-state="held"' in page
 
@@ -83,7 +83,7 @@ def test_a_filter_narrows_list_count_and_snapshot_alike(client: Client) -> None:
     pass_undo()
     enter(client, project)
     page = show(client, project, bypassed="true")
-    assert "<b>1</b> would be looked at" in page
+    assert "<b>1</b> would be exported" in page
     assert "grader is down" in page
     where = reverse("triplets", args=[project.slug])
     made = client.post(where, {"bypassed": "true", "format": "kto"})
