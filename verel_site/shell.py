@@ -14,7 +14,7 @@ from branches.domain.terms import Status
 from branches.models import Approval, Merge
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
-from verel_site.access.projects import request_actor
+from verel_site.access.projects import request_actor, request_projects
 from verel_site.access.rights import Right
 from verel_site.health import degraded_words
 
@@ -112,7 +112,7 @@ class Shell:
 
     @cached_property
     def _projects(self) -> list[Project]:
-        return list(Project.objects.filter(pk__in=self.actor.projects).order_by("name"))
+        return request_projects(self.request)
 
     @property
     def projects(self) -> list[dict[str, str]]:

@@ -25,6 +25,7 @@ from branches.selectors.minimap import Minimap, read_minimap
 from branches.selectors.run_lines import Lines, read_lines
 from branches.selectors.run_rows import (
     CHUNK,
+    FIRST_ROWS,
     EventRow,
     Window,
     drop_echoes,
@@ -258,7 +259,8 @@ def read_run_page(
 def _read_window(run: Run, view: View, lines: Lines, asked: UUID | None) -> Window:
     """A cursor wins over the event: the event stays chosen while its reader looks further on."""
     by_cursor = view.after is not None or view.before is not None
-    return read_window(run, replace(view, event=None if by_cursor else asked), lines)
+    seen = replace(view, event=None if by_cursor else asked)
+    return read_window(run, seen, lines, limit=FIRST_ROWS)
 
 
 def _newest_shown(window: Window, lines: Lines) -> UUID | None:

@@ -31,6 +31,8 @@ from branches.storage.payloads import payload_bytes
 from verel_site.kit.refusals import NotFound
 
 CHUNK: Final = 200
+# What a page opens with: four screens of rows. The rest comes while one scrolls.
+FIRST_ROWS: Final = 120
 MAX_CHUNK: Final = 600
 # A lineage is read by steps. Where few of them are of a kind that is shown, more are looked at,
 # up to the last of these numbers; after that the window is handed out short, with its edge.

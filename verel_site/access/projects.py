@@ -51,11 +51,22 @@ def set_member(*, project: Project, user: User, role: Role) -> Membership:
 
 def actor_of_user(user: AbstractBaseUser | AnonymousUser) -> Actor:
     """The person behind a session, with the rights of every membership: one query."""
+    return _make_actor(user, _read_memberships(user))
+
+
+def _read_memberships(user: AbstractBaseUser | AnonymousUser) -> list[Membership]:
+    if not isinstance(user, User) or not user.is_active:
+        return []
+    rows = Membership.objects.filter(user=user).select_related("project")
+    return list(rows.order_by("project__name"))
+
+
+def _make_actor(user: AbstractBaseUser | AnonymousUser, members: list[Membership]) -> Actor:
     if not isinstance(user, User) or not user.is_active:
         return NOBODY
-    roles = {m.project_id: Role(m.role) for m in Membership.objects.filter(user=user)}
     # Two long names are longer together than the columns that keep who did what.
     name = (user.get_full_name() or user.get_username())[:MAX_NAME]
+    roles = {member.project_id: Role(member.role) for member in members}
     return person_actor(user_id=user.pk, name=name, roles=roles)
 
 
@@ -63,10 +74,19 @@ def request_actor(request: HttpRequest) -> Actor:
     """The actor of a page request, read once a request."""
     kept = getattr(request, "_verel_actor", None)
     if kept is None:
-        kept = actor_of_user(request.user)
+        members = _read_memberships(request.user)
+        kept = _make_actor(request.user, members)
         request._verel_actor = kept  # type: ignore[attr-defined]
+        request._verel_projects = [member.project for member in members]  # type: ignore[attr-defined]
     assert isinstance(kept, Actor)
     return kept
+
+
+def request_projects(request: HttpRequest) -> list[Project]:
+    """The projects that the person of a page request belongs to, by name; read with the actor."""
+    request_actor(request)
+    projects: list[Project] = request._verel_projects  # type: ignore[attr-defined]
+    return projects
 
 
 def _as_id(text: str) -> UUID | None:
