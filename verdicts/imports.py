@@ -174,7 +174,10 @@ def read_raw(*, actor: Actor, report: Report) -> bytes:
         stored = cold_store().get(_raw_key(report.project_id, report.raw_sha256))
     except NotStored as error:
         raise NotFound("This report was not imported, so there are no other bytes.") from error
-    raw = zstandard.decompress(stored, max_output_size=MAX_BODY_BYTES)
+    try:
+        raw = zstandard.decompress(stored, max_output_size=MAX_BODY_BYTES)
+    except zstandard.ZstdError as error:
+        raise RawDamaged("The stored bytes can not be unpacked.") from error
     if hashlib.sha256(raw).hexdigest() != report.raw_sha256:
         raise RawDamaged("The stored bytes do not have the digest that the report names.")
     return raw

@@ -10,9 +10,12 @@ from django.db.models import Exists, OuterRef, Subquery
 from branches.models import Branch, Event, Merge
 from verdicts.admission import report_facts
 from verdicts.domain.facts import ReceiptStanding, result_digest
+from verdicts.imports import read_raw
 from verdicts.models import GateDecision, Report
 from verdicts.receipts import still_stands
+from verel_site.access.actors import SYSTEM
 from verel_site.kit.faults import Fault
+from verel_site.kit.refusals import Refusal
 from verel_site.kit.snapshots import one_moment
 
 READ_ROWS: Final = 200
@@ -58,10 +61,20 @@ def _report_faults(report: Report, digest_there: bytes | None) -> Iterator[str]:
     told = result_digest(verdict=facts.verdict, errored=facts.errored, issues=facts.issues)
     if told != report.result_digest:
         yield "its verdict or issues are not those that its digest names"
+    if "import" in report.trace:
+        yield from _raw_faults(report)
     if report.receipt_standing != ReceiptStanding.VALID or report.runner is None:
         return
     if not still_stands(text=report.receipt, runner=report.runner, claims=report.receipt_claims):
         yield f"its receipt is not what {report.runner.name} signed"
+
+
+def _raw_faults(report: Report) -> Iterator[str]:
+    """The bytes that an imported report was read from are there, and are those."""
+    try:
+        read_raw(actor=SYSTEM, report=report)
+    except Refusal as refusal:
+        yield f"the output that it was read from: {refusal.detail}"
 
 
 def _check_decisions(project_id: UUID, counts: Counter[str]) -> Iterator[Fault]:

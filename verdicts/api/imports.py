@@ -19,9 +19,15 @@ from verdicts.graders.printed import MAX_WORD, Reading, clean_word
 from verdicts.imports import import_reports, read_output, read_raw
 from verdicts.report_form import read_report
 from verdicts.selectors import read_report as find_report
-from verel_site.access.endpoints import Endpoint, documented, query_parameter
+from verel_site.access.endpoints import (
+    Endpoint,
+    ProblemSerializer,
+    documented,
+    query_parameter,
+)
 from verel_site.access.idempotency import Answer, answer_once
 from verel_site.kit.parsers import RawParser
+from verel_site.kit.problems import PROBLEM_TYPE
 from verel_site.kit.refusals import BadInput
 
 HEAD_HEADER = "Verel-Head-Digest"
@@ -136,7 +142,12 @@ def _flag(query: Any, name: str) -> bool:
 
 
 class ReportRaw(Endpoint):
-    @documented(answers={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @documented(
+        answers={
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            (409, PROBLEM_TYPE): ProblemSerializer,
+        }
+    )
     def get(self, request: Request, report: UUID) -> HttpResponse:
         """The bytes that an imported report was read from."""
         found = find_report(actor=self.actor, report_id=report)
