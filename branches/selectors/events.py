@@ -10,6 +10,7 @@ from branches.models import Branch, Event, Run
 from branches.selectors.lineage import decode_json
 from branches.storage.payloads import payload_bytes
 from verel_site.access.actors import Actor
+from verel_site.access.projects import settled_projects
 from verel_site.kit.refusals import BadInput, NotFound
 
 # Filters of events: the same names and meaning for every store and surface.
@@ -92,4 +93,8 @@ def _read_uuid(name: str, text: str) -> UUID:
 def read_events(*, actor: Actor, query: Mapping[str, str], after: int, limit: int) -> list[Event]:
     """Events that the actor may see and every filter matches, ascending by position."""
     rows = Event.objects.visible_to(actor).filter(**read_filters(query), position__gt=after)
-    return list(rows.order_by("position")[:limit])
+    page = rows.order_by("position")[:limit]
+    if len(actor.projects) < 2 or not query.keys().isdisjoint({"branch", "run", "event_id"}):
+        return list(page)
+    with settled_projects(actor.projects):
+        return list(page)

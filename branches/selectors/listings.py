@@ -13,7 +13,7 @@ from branches.models import Approval, Branch, Merge, Run, Triplet
 from branches.selectors.triplets import TripletFilter
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
-from verel_site.access.projects import get_project
+from verel_site.access.projects import get_project, settled_projects
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import BadInput, NotFound
 
@@ -89,7 +89,9 @@ def list_approvals(
         moment, approval_id = _read_age(after)
         behind = Q(created_at=moment, pk__gt=approval_id)
         rows = rows.filter(Q(created_at__gt=moment) | behind)
-    return cut(rows.order_by("created_at", "pk")[: limit + 1], limit)
+    page = rows.order_by("created_at", "pk")[: limit + 1]
+    with settled_projects(actor.projects if project_id is None else ()):
+        return cut(page, limit)
 
 
 def age_cursor(approval: Approval) -> str:

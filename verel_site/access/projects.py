@@ -1,5 +1,7 @@
 """Projects and their members."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
@@ -31,6 +33,25 @@ def lock_project(*, project_id: UUID) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [project_id.int % 2**63])
+
+
+@contextmanager
+def settled_projects(project_ids: Iterable[UUID]) -> Iterator[None]:
+    """What is read within it, over several projects, has no row still to come before its last.
+
+    Within one project the order of positions and times is that of commits; between two it is not:
+    a row of one may be committed before an earlier one of the other. Waits for those who write,
+    and lets nobody of these projects write meanwhile: read one page, no more.
+    """
+    keys = sorted(project_id.int % 2**63 for project_id in project_ids)
+    if len(keys) < 2 or connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            for key in keys:
+                cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [key])
+        yield
 
 
 @transaction.atomic
