@@ -235,15 +235,17 @@ def lane_cell[K: Hashable](
     large; all others are small. The cell is as wide for every row of the run.
     """
     own = spans[branch]
+    # Of a run with very many branches few are near a row.
+    near = [s for s in spans.values() if s.first <= at <= s.stop]
     started = {
         column(s.lane): s
-        for s in sorted(spans.values(), key=lambda s: -s.lane)
+        for s in sorted(near, key=lambda s: -s.lane)
         if s.first == at and s is not own and not s.root and s.lane > own.lane
     }
     forks = [s for place, s in started.items() if place > column(own.lane)]
-    merges = [s for s in spans.values() if s.merged_at == at and column(s.lane) != column(own.lane)]
+    merges = [s for s in near if s.merged_at == at and column(s.lane) != column(own.lane)]
     body = (
-        _draw_passing(at, own.lane, spans.values(), height)
+        _draw_passing(at, own.lane, near, height)
         + _draw_own(at, own, kind, height)
         + _draw_forks(own.lane, forks, height)
         + _draw_merges(own.lane, merges, height)

@@ -120,11 +120,10 @@ def _bar(place: Mapping[str, int], fullest: int, y: float, pitch: float) -> Bar:
 
 def _ticks(lines: Lines, first: int, span: int) -> tuple[Tick, ...]:
     inner = HEIGHT - 2 * _TOP
-    return tuple(
-        Tick(
-            hue=(lines.lanes[key] - 1) % 5 + 1,
-            y=f"{_TOP + (lines.fork_positions[key] - first) / span * inner:.1f}",
-        )
-        for key, branch in lines.branches.items()
-        if branch.parent_id
-    )
+    ticks: dict[int, Tick] = {}
+    for key, branch in lines.branches.items():
+        if branch.parent_id:
+            y = _TOP + (lines.fork_positions[key] - first) / span * inner
+            # Of forks at one pixel the first is drawn.
+            ticks.setdefault(round(y), Tick((lines.lanes[key] - 1) % 5 + 1, f"{y:.1f}"))
+    return tuple(ticks.values())

@@ -1,6 +1,6 @@
 """The page of a run: its head, the rail of branches, one window of events, and one event in full."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -42,6 +42,11 @@ from verel_site.kit.refusals import NotFound
 # A larger run sends its minimap after the page: counting it takes longer than all of the rest.
 INLINE_MINIMAP: Final = 20_000
 
+# A rail of more branches than this shows those around the chosen one.
+RAIL_ROWS: Final = 100
+# Without a chosen branch; each branch alone offers its own.
+MAX_MOVES: Final = 20
+
 _KIND_NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "messages": ("Messages", "message-square"),
     "thoughts": ("Thoughts", "message-circle-dashed"),
@@ -70,6 +75,14 @@ class RailRow:
     href: str
     current: bool
     head_seq: int
+
+
+@dataclass(frozen=True)
+class RailEdge:
+    """So many branches lie beyond the rail; `href` shows the next of them."""
+
+    count: int
+    href: str
 
 
 @dataclass(frozen=True)
@@ -146,6 +159,7 @@ class RunPage:
     search: Search | None
     detail: EventDetail | None
     reader: Reader
+    edges: tuple[RailEdge | None, RailEdge | None] = (None, None)
     notice: str = ""
     screen: str = "run"
     nav: str = "runs"
@@ -192,6 +206,7 @@ class SidePage:
     rail: tuple[RailRow, ...]
     minimap: Minimap | None = None
     kinds: tuple[KindRow, ...] = ()
+    edges: tuple[RailEdge | None, RailEdge | None] = (None, None)
 
 
 def read_run_page(
@@ -248,6 +263,7 @@ def read_run_page(
         if chosen
         else None,
         reader=reader,
+        edges=make_edges(lines, view),
         notice="There is no error after this event." if error_sought else "",
         title=f"r-{run.number} {run.goal[:80]}",
         socket=f"/ws/runs/{run.pk}/",
@@ -312,6 +328,7 @@ def read_side_page(
         rail=make_rail(lines, view, verdicts or {}),
         minimap=minimap,
         kinds=make_kinds(view, minimap),
+        edges=make_edges(lines, view),
     )
 
 
@@ -390,13 +407,42 @@ def make_kinds(view: View, minimap: Minimap | None) -> tuple[KindRow, ...]:
 
 
 def make_rail(lines: Lines, view: View, verdicts: Mapping[UUID, str]) -> tuple[RailRow, ...]:
-    """The branches as a tree, each parent before its forks."""
+    """The branches as a tree, each parent before its forks.
+
+    Of a large run the RAIL_ROWS around the chosen branch, or the first; a row at either edge says
+    how many lie beyond, and leads to them.
+    """
     walked = walk_tree({key: row.parent_id for key, row in lines.branches.items()})
-    tree = [TreeRow(lines.lanes[key], depth, parent) for key, depth, parent in walked]
+    shown = _rail_window([key for key, _, _ in walked], view.branch)
+    tree = [
+        TreeRow(lines.lanes[key], depth, None if parent is None else parent - shown.start)
+        for key, depth, parent in walked[shown.start : shown.stop]
+    ]
     return tuple(
         _rail_row(lines, view, verdicts, key, depth, branch_cell(index, tree))
-        for index, (key, depth, _) in enumerate(walked)
+        for index, (key, depth, _) in enumerate(walked[shown.start : shown.stop])
     )
+
+
+def make_edges(lines: Lines, view: View) -> tuple[RailEdge | None, RailEdge | None]:
+    """What the rail leaves out above and below, each with a way there."""
+    keys = [key for key, _, _ in walk_tree({k: r.parent_id for k, r in lines.branches.items()})]
+    shown = _rail_window(keys, view.branch)
+
+    def edge(count: int, at: int) -> RailEdge | None:
+        if count < 1:
+            return None
+        return RailEdge(
+            count, view.href(branch=keys[at], event=None, after=None, before=None, q="")
+        )
+
+    return edge(shown.start, shown.start - 1), edge(len(keys) - shown.stop, shown.stop)
+
+
+def _rail_window(keys: Sequence[UUID], chosen: UUID | None) -> range:
+    at = keys.index(chosen) if chosen in keys else 0
+    start = max(0, min(at - RAIL_ROWS // 2, len(keys) - RAIL_ROWS))
+    return range(start, min(start + RAIL_ROWS, len(keys)))
 
 
 def _rail_row(
@@ -484,4 +530,4 @@ def _moves(lines: Lines, view: View) -> tuple[Move, ...]:
         if row.status in {Status.RUNNING, Status.PAUSED}
         and row.pk not in waiting
         and view.branch in {None, row.pk}
-    )
+    )[:MAX_MOVES]

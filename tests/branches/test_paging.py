@@ -72,7 +72,8 @@ def write_and_follow(writers: Sequence[Callable[[], object]], read: Read, first:
     given = at_once(*acts, wait, *(lambda: follow(read, first, over) for _ in range(2)))
     assert [item for item in given if isinstance(item, Exception)] == []
     assert given[-1] == given[-2]
-    return list(given[-1])
+    got: Any = given[-1]
+    return list(got)
 
 
 def member(*projects: Project) -> Actor:
