@@ -135,7 +135,8 @@ class Bucket:
 
 
 def _open_client(*, read_timeout: float, tries: int) -> Any:
-    return boto3.client(
+    # A session of its own: the shared one keeps the first credentials that it ever read.
+    return boto3.session.Session().client(
         "s3",
         endpoint_url=os.environ.get("VEREL_S3_ENDPOINT_URL") or None,
         config=Config(

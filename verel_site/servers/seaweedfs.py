@@ -62,7 +62,10 @@ class SeaweedFS:
 
     def start(self) -> None:
         self.access_key, self.secret_key = self._read_keys()
-        self.ports = self.ports or dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        fresh = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        # The clients' port is kept. A master that comes back under its old name waits for an
+        # election that nobody else takes part in; under a new one it leads at once.
+        self.ports = fresh | {name: port for name, port in self.ports.items() if name == "s3.port"}
         flags = {
             **{name: str(port) for name, port in self.ports.items()},
             "dir": str(self.home),
