@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,3 +11,24 @@ from pytest_django.fixtures import Settings
 def own_archive(tmp_path: Path, settings: Settings) -> None:
     """Each test writes cold objects into a directory of its own."""
     settings.VEREL_ARCHIVE_URL = f"file://{tmp_path}/archive"
+
+
+# What a test asks for where its outcome may depend on the database.
+DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_setup", "place"})
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """VEREL_TEST_ONLY=database leaves out what the profile cannot change: tests without a database,
+    and those that bring their own servers. For a second run on the other profile."""
+    if os.environ.get("VEREL_TEST_ONLY") != "database":
+        return
+    kept = [item for item in items if _depends_on_the_database(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
+def _depends_on_the_database(item: pytest.Item) -> bool:
+    if item.get_closest_marker("own_servers"):
+        return False
+    asked = DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+    return bool(asked) or item.get_closest_marker("django_db") is not None

@@ -14,6 +14,14 @@ from verel_site.servers.together import find_postgresql, find_seaweedfs, find_va
 from verel_site.servers.valkey import Valkey
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder starts its own servers, and is marked so."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.own_servers)
+
+
 def found(find: Callable[[], Path]) -> Path:
     try:
         return find()
