@@ -30,9 +30,17 @@ class Served:
         self._news = threading.Condition()
 
     def manage(self, *args: str) -> str:
-        command = [sys.executable, "manage.py", *args]
+        return self.run("manage.py", *args)
+
+    def run(self, *args: str) -> str:
+        """What a Python process with these arguments prints; fails the test if it fails."""
         done = subprocess.run(
-            command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False
+            [sys.executable, *args],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
