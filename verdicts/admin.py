@@ -15,19 +15,10 @@ from verdicts.models import (
     SideOrder,
     Suite,
 )
-
-
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Ledgers, and what only an audited action may change."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from verdicts.runners import revoke_runner
+from verdicts.suites import retire_suite
+from verel_site.access.projects import actor_of_staff
+from verel_site.kit.ledgers import Acting, ReadOnly
 
 
 @admin.register(Report)
@@ -51,4 +42,34 @@ class GateDecisionAdmin(ReadOnly):
     list_select_related = ["branch"]
 
 
-admin.site.register([Policy, Runner, Suite, Nonce, Comparison, SideOrder, Label], ReadOnly)
+@admin.register(Runner)
+class RunnerAdmin(Acting):
+    list_display = ["name", "project", "key_id", "valid_until", "revoked_at", "registered_by"]
+    list_select_related = ["project"]
+    actions = ["revoke"]
+
+    @admin.action(description="Revoke (a reason is needed)", permissions=["act"])
+    def revoke(self, request: HttpRequest, rows: Any) -> None:
+        def act(runner: Runner, reason: str) -> None:
+            actor = actor_of_staff(request.user, runner.project_id)
+            revoke_runner(runner_id=runner.pk, actor=actor, reason=reason)
+
+        self.act_on(request, rows, act)
+
+
+@admin.register(Suite)
+class SuiteAdmin(Acting):
+    list_display = ["name", "grader", "project", "digest", "frozen_at", "retired_at"]
+    list_select_related = ["project"]
+    actions = ["retire"]
+
+    @admin.action(description="Retire (a reason is needed)", permissions=["act"])
+    def retire(self, request: HttpRequest, rows: Any) -> None:
+        def act(suite: Suite, reason: str) -> None:
+            actor = actor_of_staff(request.user, suite.project_id)
+            retire_suite(suite_id=suite.pk, actor=actor, reason=reason)
+
+        self.act_on(request, rows, act)
+
+
+admin.site.register([Policy, Nonce, Comparison, SideOrder, Label], ReadOnly)

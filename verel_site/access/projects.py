@@ -91,6 +91,14 @@ def _make_actor(user: AbstractBaseUser | AnonymousUser, members: list[Membership
     return person_actor(user_id=user.pk, name=name, roles=roles)
 
 
+def actor_of_staff(user: AbstractBaseUser | AnonymousUser, project_id: UUID) -> Actor:
+    """Site staff as they act in Django's admin: a person, with an admin's rights in one project."""
+    if not (isinstance(user, User) and user.is_active and user.is_staff):
+        return NOBODY
+    name = (user.get_full_name() or user.get_username())[:MAX_NAME]
+    return person_actor(user_id=user.pk, name=name, roles={project_id: Role.ADMIN})
+
+
 def request_actor(request: HttpRequest) -> Actor:
     """The actor of a page request, read once a request."""
     kept = getattr(request, "_verel_actor", None)
