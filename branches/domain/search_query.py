@@ -11,12 +11,13 @@ Total: every text is a query, and what cannot be used is named in `notes`.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from branches.domain.telling import KINDS
-from branches.domain.words import BREAK, Document, place_words, split_words
+from branches.domain.words import BREAK, MAX_LETTERS, Document, place_words, split_words
 
 MAX_QUERY: Final = 400
 MAX_TERMS: Final = 24
@@ -167,24 +168,54 @@ def _holds(term: Term, document: Document, known: set[str]) -> bool:
     return any(True for _ in _find_phrase(term, document.sequence))
 
 
-def _find_phrase(term: Term, words: tuple[str, ...] | list[str]) -> Iterable[int]:
+def _find_phrase(term: Term, words: Sequence[str]) -> Iterator[int]:
+    """Where the phrase begins among the words."""
     size = len(term.words)
     head, last = term.words[:-1], term.words[-1]
+    if size == 1:
+        for at, word in enumerate(words):
+            if word == last or (term.prefix and word.startswith(last)):
+                yield at
+        return
     for at in range(len(words) - size + 1):
-        if tuple(words[at : at + size - 1]) == head:
+        if words[at] == head[0] and tuple(words[at : at + size - 1]) == head:
             end = words[at + size - 1]
             if end == last or (term.prefix and end.startswith(last)):
                 yield at
 
 
-def find_spans(terms: Iterable[Term], text: str) -> list[tuple[int, int]]:
-    """Where terms stand in a text, as `(start, end)` in order; those apart by space are one."""
+def _place_terms(terms: Iterable[Term], text: str) -> Iterator[tuple[int, int]]:
     placed = place_words(text)
     words = [word for _, _, word in placed]
-    found = set()
     for term in terms:
         for at in _find_phrase(term, words):
-            found.add((placed[at][0], placed[at + len(term.words) - 1][1]))
+            yield placed[at][0], placed[at + len(term.words) - 1][1]
+
+
+@lru_cache(maxsize=64)
+def _as_pattern(terms: tuple[Term, ...]) -> re.Pattern[str] | None:
+    """The terms as one expression for texts in ASCII, where words are what `\\w` says.
+
+    None where words were cut, since those are told apart by their beginnings alone.
+    """
+    if not terms or any(len(word) == MAX_LETTERS for term in terms for word in term.words):
+        return None
+    spelled = (
+        r"\W+".join(re.escape(word) for word in term.words) + (r"\w*" if term.prefix else r"\b")
+        for term in terms
+    )
+    # Looked ahead, so that terms may overlap as they do in a list of words.
+    return re.compile(rf"\b(?=({'|'.join(spelled)}))", re.IGNORECASE | re.ASCII)
+
+
+def find_spans(terms: Iterable[Term], text: str) -> list[tuple[int, int]]:
+    """Where terms stand in a text, as `(start, end)` in order; those apart by space are one."""
+    wanted = tuple(terms)
+    pattern = _as_pattern(wanted) if text.isascii() else None
+    if pattern is not None:
+        found = {match.span(1) for match in pattern.finditer(text)}
+    else:
+        found = set(_place_terms(wanted, text))
     spans: list[tuple[int, int]] = []
     for start, end in sorted(found):
         if spans and (start <= spans[-1][1] or text[spans[-1][1] : start].isspace()):

@@ -22,7 +22,9 @@ MAX_BYTES: Final = 400_000
 BREAK: Final = ":"
 
 _UNSPACED: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_WORD: Final = re.compile(rf"(?:(?![{_UNSPACED}])[\w\u0300-\u036f])+|[{_UNSPACED}]")
+_SPACED: Final = rf"[^\W{_UNSPACED}]"
+_MARKS: Final = "[\u0300-\u036f]"
+_WORD: Final = re.compile(rf"{_SPACED}+(?:{_MARKS}+{_SPACED}*)*|[{_UNSPACED}]|{_MARKS}+{_SPACED}*")
 _INLINE_BINARY: Final = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 
 
@@ -41,12 +43,16 @@ class Document:
 
 def fold(text: str) -> str:
     """A word in the form that is compared."""
+    if text.isascii():
+        return text[:MAX_LETTERS].lower()
     folded = unicodedata.normalize("NFC", text).casefold()
     return unicodedata.normalize("NFC", folded)[:MAX_LETTERS]
 
 
 def split_words(text: str) -> list[str]:
-    return [fold(match.group()) for match in _WORD.finditer(text)]
+    if text.isascii():
+        return [word[:MAX_LETTERS] for word in _WORD.findall(text.lower())]
+    return [fold(word) for word in _WORD.findall(text)]
 
 
 def place_words(text: str) -> list[tuple[int, int, str]]:

@@ -148,7 +148,7 @@ def find_events(*, project: Project, query: Query, before: int | None, limit: in
     )
     wanted = sorted({*positions, *tail}, reverse=True)[: limit + 1]
     rows = Event.objects.filter(project=project, position__in=wanted[:limit])
-    found = rows.select_related("run", "branch").order_by("-position")
+    found = rows.defer("seal").order_by("-position")
     return Hits(tuple(found), len(wanted) > limit, fresh, notes)
 
 

@@ -1,13 +1,13 @@
 """The page of a project's search: hits by run, places that the words may name, and how fresh it is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 from django.urls import reverse
 
 from branches.domain.search_query import (
@@ -135,7 +135,7 @@ def read_search_page(*, actor: Actor, slug: str, text: str, before: int | None) 
     return SearchPage(
         project=project,
         query=query.text,
-        groups=_group(hits.rows, query),
+        groups=_group(_with_places(hits.rows), query),
         places=_find_places(project, query.text) if before is None else (),
         kinds=_kind_facets(here, query),
         notes=hits.notes,
@@ -176,6 +176,12 @@ def _href(here: str, text: str, before: int | None = None) -> str:
 def _event_href(run: UUID, event: UUID, text: str = "") -> str:
     pairs = [("event", str(event)), *([("q", text)] if text else [])]
     return f"{reverse('run', args=[run])}?{urlencode(pairs)}"
+
+
+def _with_places(rows: Sequence[Event]) -> Sequence[Event]:
+    """Each run and branch is read once, however many hits it has."""
+    prefetch_related_objects(rows, "run", "branch")
+    return rows
 
 
 def _group(rows: Iterable[Event], query: Query) -> tuple[HitGroup, ...]:

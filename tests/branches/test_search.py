@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
 from branches.domain import terms
-from branches.domain.search_query import Query, parse_query
+from branches.domain.search_query import Query, find_spans, parse_query
 from branches.domain.words import MAX_SEQUENCE, Document, make_document, payload_texts
 from branches.indexing import BATCH, drop_search, index_batch, index_news, rebuild_search
 from branches.models import Branch, Event, SearchCursor
@@ -310,6 +310,21 @@ def test_any_text_is_a_query_and_finds_the_same_indexed_or_not(text: str) -> Non
     indexed = find_positions(project.pk, clauses, before=2**62, limit=1000, ascending=True)
     rows = Event.objects.filter(project=project).order_by("position")
     assert indexed == [row.position for row in rows if row_matches(row, clauses)]
+
+
+@given(
+    text=st.lists(
+        st.sampled_from(["dose", "Dose_2", "limit", "li", " ", ".", "é", "限", "\n", "-"]),
+        max_size=12,
+    ).map("".join),
+    asked=st.sampled_from(
+        ['"dose limit"', "li*", '"dose li"*', "dose", "limit.dose limit", "dose_2"]
+    ),
+)
+def test_hits_are_marked_alike_in_ascii_and_beyond(text: str, asked: str) -> None:
+    wanted = parse_query(asked).wanted
+    beyond = find_spans(wanted, text + " é")
+    assert find_spans(wanted, text) == beyond
 
 
 def _library() -> Project:
