@@ -105,6 +105,19 @@ def test_search_marks_hits_and_n_goes_on(page: Page, story: Story) -> None:
     expect(page.locator("[data-hit-place]")).to_have_text("1")
     page.keyboard.press("n")
     expect(page.locator("[data-hit-place]")).to_have_text("2")
+    page.keyboard.press("N")
+    expect(page.locator("[data-hit-place]")).to_have_text("1")
+
+
+def test_the_bars_field_finds_an_event_and_opens_it_in_place(page: Page, story: Story) -> None:
+    page.keyboard.press("Control+k")
+    page.keyboard.type("failed in")
+    page.keyboard.press("Enter")
+    expect(page.locator(".hit-row mark")).to_have_text("failed in")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect_selected(page, row(story, 6))
+    expect(page.get_by_label("Search in this run")).to_have_value("failed in")
 
 
 def test_the_drawer_previews_and_forks_by_keyboard(page: Page, story: Story) -> None:

@@ -111,7 +111,7 @@ def _settle() -> None:
 def _ask_raw(questions: Mapping[str, str], text: str) -> Sequence[Any]:
     with connection.cursor() as cursor:
         cursor.execute(questions[connection.vendor], [text, PAGE + 1])
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def _find(project: Project, text: str) -> Sequence[int]:
