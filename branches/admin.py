@@ -80,6 +80,7 @@ admin.site.register(
         models.Blob,
         models.Dataset,
         models.Directive,
+        models.Export,
         models.Import,
         models.MergeLoser,
         models.SearchCursor,

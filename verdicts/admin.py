@@ -14,6 +14,8 @@ from verdicts.models import (
     Runner,
     SideOrder,
     Suite,
+    SuiteCase,
+    SuiteResult,
 )
 from verdicts.runners import revoke_runner
 from verdicts.suites import retire_suite
@@ -72,4 +74,4 @@ class SuiteAdmin(Acting):
         self.act_on(request, rows, act)
 
 
-admin.site.register([Policy, Nonce, Comparison, SideOrder, Label], ReadOnly)
+admin.site.register([Policy, Nonce, Comparison, SideOrder, Label, SuiteCase, SuiteResult], ReadOnly)
