@@ -12,7 +12,7 @@ from branches.api.serializers import AppendedSerializer, BatchSerializer, EventP
 from branches.intake.batches import Batch, read_batch
 from branches.intake.pushed import PARSERS, Pushed, read_clean
 from branches.journal import append_events
-from branches.selectors.events import FILTERS, read_branch, read_events
+from branches.selectors.events import FILTERS, read_events, read_project_id
 from branches.selectors.listings import cut
 from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented, query_parameter
 from verel_site.access.idempotency import Answer, answer_once
@@ -57,7 +57,7 @@ class BranchEvents(Endpoint):
     )
     def post(self, request: Request, branch: UUID) -> Response:
         """201 when something was stored, 200 when all of it had been stored before."""
-        found = read_branch(actor=self.actor, branch_id=branch)
+        project_id = read_project_id(actor=self.actor, branch_id=branch)
         body, query = request.data, request.query_params
 
         def act() -> Answer:
@@ -72,7 +72,7 @@ class BranchEvents(Endpoint):
             fresh = any(not receipt.duplicate for receipt in appended.results)
             return 201 if fresh else 200, appended_json(appended)
 
-        return answer_once(request, project_id=found.project_id, actor=self.actor, act=act)
+        return answer_once(request, project_id=project_id, actor=self.actor, act=act)
 
 
 def _read_batch(body: Any, query: Mapping[str, str], branch: UUID) -> Batch:

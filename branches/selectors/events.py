@@ -34,6 +34,15 @@ def read_branch(*, actor: Actor, branch_id: UUID) -> Branch:
     return branch
 
 
+def read_project_id(*, actor: Actor, branch_id: UUID) -> UUID:
+    """The project of a branch that the actor may read; raises NotFound."""
+    found = Branch.objects.visible_to(actor).filter(pk=branch_id)
+    project_id = found.values_list("project_id", flat=True).first()
+    if project_id is None:
+        raise NotFound(f"There is no branch {branch_id} that you may see.")
+    return project_id
+
+
 def read_event(*, actor: Actor, event_id: UUID) -> Event:
     found = Event.objects.visible_to(actor).select_related("branch", "run", "project")
     event = found.filter(event_id=event_id).first()

@@ -103,6 +103,18 @@ def take_positions(project_id: UUID, count: int) -> list[int]:
     return list(range(last + 1, last + 1 + count))
 
 
+def as_key(key: UUID) -> UUID | str:
+    """As a statement of this database takes it."""
+    return key if connection.vendor == "postgresql" else key.hex
+
+
+def as_moment(moment: datetime) -> datetime | str:
+    """As a statement of this database takes it: SQLite keeps UTC without a zone."""
+    if connection.vendor == "postgresql":
+        return moment
+    return str(moment.astimezone(UTC).replace(tzinfo=None))
+
+
 def _as_sqlite(row: Row) -> tuple[int | str | bytes | None, ...]:
     """As Django's own adapters would store it: UUIDs in hex, times in UTC without a zone."""
     return (

@@ -75,7 +75,7 @@ def read_key(text: str) -> tuple[ApiKey, Actor] | None:
     key_id, _, secret = rest.partition("_")
     if prefix != "vk" or not (key_id.isascii() and key_id.isalnum()) or not secret:
         return None
-    key = ApiKey.objects.select_related("project").filter(pk=key_id).first()
+    key = ApiKey.objects.filter(pk=key_id).first()
     expected = key.secret_sha256 if key else _sha256("")
     if not hmac.compare_digest(expected, _sha256(secret)) or key is None:
         return None

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from branches.storage.codec import (
     AES,
+    DICTIONARIES,
     MAX_OPENED_BYTES,
+    NEWEST,
     PLAIN,
     ZSTD,
     ZSTD_AES,
@@ -124,6 +126,34 @@ def test_what_does_not_shrink_is_kept_plain() -> None:
 def test_bytes_that_nobody_sealed_are_refused_in_words(envelope: bytes) -> None:
     with pytest.raises(Unreadable):
         make_codec(NEW).open(envelope, BOUND)
+
+
+def test_frames_name_their_dictionary_and_those_without_one_are_read_too() -> None:
+    envelope = make_codec().seal(TEXT, BOUND)
+    assert zstandard.get_frame_parameters(envelope[1:]).dict_id == NEWEST
+    bare = zstandard.ZstdCompressor().compress(TEXT)
+    assert make_codec().open(b"\x01" + bare, BOUND) == TEXT
+
+
+def test_every_shipped_dictionary_bears_the_id_of_its_name() -> None:
+    shipped = {int(path.stem): path.read_bytes() for path in DICTIONARIES.glob("*.zdict")}
+    assert max(shipped) == NEWEST
+    for number, data in shipped.items():
+        assert zstandard.ZstdCompressionDict(data).dict_id() == number
+
+
+def test_a_dictionary_that_was_never_shipped_is_named() -> None:
+    foreign = bytearray((DICTIONARIES / f"{NEWEST}.zdict").read_bytes())
+    foreign[4:8] = (77).to_bytes(4, "little")
+    dictionary = zstandard.ZstdCompressionDict(bytes(foreign))
+    frame = zstandard.ZstdCompressor(dict_data=dictionary).compress(TEXT)
+    with pytest.raises(Unreadable, match="its dictionary 77 is unknown"):
+        make_codec().open(b"\x01" + frame, BOUND)
+
+
+def test_the_newest_dictionary_is_worth_its_place() -> None:
+    told = b'{"call_id":"call_7","content":"def main() -> None:\\n    return","is_error":false}'
+    assert len(make_codec().seal(told, BOUND)) < 0.6 * len(told)
 
 
 def test_a_frame_that_would_burst_is_not_inflated() -> None:

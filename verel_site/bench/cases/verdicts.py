@@ -1,0 +1,120 @@
+"""The gate against the least verification of the same bytes, and fingerprints against a peer."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from verdicts.domain.facts import (
+    IssueFacts,
+    ReceiptFacts,
+    ReceiptStanding,
+    ReportFacts,
+    RequiredGrader,
+    result_digest,
+)
+from verdicts.domain.fingerprint import fingerprint
+from verdicts.domain.gate import decide_gate
+from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity
+from verdicts.receipts import PAYLOAD_TYPE, encode_pae
+from verel_site.bench.figures import AtLeast, AtMost, Case, Measure, median_seconds
+
+ISSUES: Final = 50
+RECEIPTS: Final = 5
+TIMES: Final = 60
+HEAD: Final = "ab" * 32
+SUITE: Final = "cd" * 32
+FILES: Final = frozenset({"clamp.py"})
+GRADERS: Final = (Grader.TEST, Grader.TYPECHECK, Grader.LINT, Grader.DOM, Grader.VISION)
+# What the peer did on two shared cores; it cannot be installed beside this.
+PEER_FINGERPRINTS: Final = 85_000.0
+
+
+def measure_gate(size: int) -> Iterator[Measure]:
+    """`size` reports of 50 issues each, five of them with a signed receipt."""
+    reports = _reports(size)
+    key = Ed25519PrivateKey.generate()
+    texts = [_statement(report) for report in reports if report.receipt]
+    signed = [(text, key.sign(encode_pae(PAYLOAD_TYPE, text))) for text in texts]
+    public = key.public_key()
+
+    def verify() -> None:
+        for text, signature in signed:
+            public.verify(signature, encode_pae(PAYLOAD_TYPE, text))
+
+    def least() -> None:
+        verify()
+        for text in texts:
+            hashlib.sha256(text).digest()
+            json.loads(text)
+
+    def gate() -> None:
+        verify()
+        decide_gate(
+            reports=reports,
+            required=[RequiredGrader(grader) for grader in GRADERS],
+            frozen_suites={grader: frozenset({SUITE}) for grader in GRADERS},
+            changed_files=FILES,
+            inputs_digest=HEAD,
+        )
+
+    limit = median_seconds(least, TIMES) * 1000
+    yield Measure("gate", median_seconds(gate, TIMES) * 1000, "ms", limit, AtMost(1.3))
+
+
+def _reports(size: int) -> list[ReportFacts]:
+    return [
+        _prove(report) if order < RECEIPTS else report
+        for order in range(size)
+        for report in [
+            ReportFacts(
+                GRADERS[order % len(GRADERS)],
+                issues=tuple(_issues(order)),
+                order=order,
+                tool=f"tool {order // len(GRADERS)}" if order >= len(GRADERS) else "",
+            )
+        ]
+    ]
+
+
+def _prove(report: ReportFacts) -> ReportFacts:
+    digest = result_digest(verdict=report.verdict, errored=report.errored, issues=report.issues)
+    receipt = ReceiptFacts(ReceiptStanding.VALID, SUITE, HEAD, FILES, digest, "ci")
+    return replace(report, receipt=receipt)
+
+
+def _issues(order: int) -> Iterator[IssueFacts]:
+    source = GRADERS[order % len(GRADERS)]
+    for place in range(ISSUES):
+        message = f"assert {place} == {order} in /tmp/build/{order}/case_{place}.py"
+        mark = fingerprint(source=source, kind="overflow", message=message, locator=f"c{place}.py")
+        yield IssueFacts(
+            IssueKind.OVERFLOW, Severity.WARNING, Confidence.MEDIUM, source, mark, message, "c.py"
+        )
+
+
+def _statement(report: ReportFacts) -> bytes:
+    return json.dumps([asdict(issue) for issue in report.issues]).encode()
+
+
+def measure_fingerprints(size: int) -> Iterator[Measure]:
+    messages = [
+        f"assert {n} == {n * 7}: dose of {n / 3:.2f} mg at 0x7f{n:08x} in /srv/app/tests/t_{n}.py"
+        for n in range(size)
+    ]
+    seconds = median_seconds(lambda: _fingerprint_all(messages), 3)
+    yield Measure("fingerprints", size / seconds, "1/s", PEER_FINGERPRINTS, AtLeast(1.5))
+
+
+def _fingerprint_all(messages: Sequence[str]) -> None:
+    for message in messages:
+        fingerprint(source=Grader.TEST, kind="error_text", message=message, locator="tests/t.py")
+
+
+CASES: Final = (
+    Case("fingerprints", measure_fingerprints, sizes=(5_000, 50_000), tiny=(10, 20)),
+    Case("gate", measure_gate, sizes=(20, 80), tiny=(6, 12)),
+)
