@@ -58,9 +58,11 @@ def main() -> None:
         connection.cursor().execute("SET session_replication_role = origin")
         with connection.cursor() as cursor:
             for table, model in by_table.items():
-                if table in recorded and isinstance(model._meta.pk, models.AutoField):
+                key = model._meta.pk
+                if table in recorded and isinstance(key, models.AutoField):
                     cursor.execute(
-                        f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
+                        f"SELECT setval(pg_get_serial_sequence('{table}', '{key.column}'), "
+                        f"max({key.column})) FROM {table}"
                     )
 
 

@@ -74,7 +74,8 @@ def run_product(home: Path, servers: Servers, arguments: argparse.Namespace) -> 
             product.kill()
             product.wait()
     if status != 0 and not asked:
-        print(f"Verel ended with status {status}; see {log}", file=sys.stderr)
+        last = log.read_text(errors="replace").strip().rpartition("\n")[2]
+        print(f"Verel ended with status {status}: {last}", file=sys.stderr)
     return status
 
 
