@@ -94,6 +94,7 @@ API: Final[dict[str, Row]] = {
     "GET /api/v1/reports/<report>/raw": READ(),
     "GET /api/v1/branches/<branch>/nonces": READ(),
     "GET /api/v1/branches/<branch>/gate": READ(),
+    "GET /api/v1/branches/<branch>/progress": READ(),
     "GET /api/v1/suites": READ(query="project={project}"),
     "POST /api/v1/suites": ONLY(
         "curator",

@@ -1,6 +1,7 @@
 """Reports about a branch, and the gate's word on it."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, cast
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from branches.selectors.listings import cut
 from verdicts.admission import read_gate
 from verdicts.api.answers import report_json
 from verdicts.api.serializers import (
+    BranchProgressSerializer,
     GateSerializer,
     NoncesSerializer,
     ReportPageSerializer,
@@ -20,6 +22,7 @@ from verdicts.api.serializers import (
 )
 from verdicts.domain.terms import Grader
 from verdicts.policies import current_policy
+from verdicts.progress import read_progress
 from verdicts.receipts import owed_nonce
 from verdicts.reports import file_report
 from verdicts.selectors import read_reports
@@ -77,3 +80,12 @@ class BranchGate(Endpoint):
     def get(self, request: Request, branch: UUID) -> Response:
         """What all reports on the head come to, and what is still owed."""
         return Response(read_gate(read_branch(actor=self.actor, branch_id=branch)).as_json())
+
+
+class BranchProgress(Endpoint):
+    @documented(answers={200: BranchProgressSerializer})
+    def get(self, request: Request, branch: UUID) -> Response:
+        """Whether the loop on a branch gets anywhere, and what it should do next."""
+        found = read_branch(actor=self.actor, branch_id=branch)
+        advice = read_progress(actor=self.actor, branch=found)
+        return Response({"branch": str(found.pk), **asdict(advice)})

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from branches.domain.terms import Granularity
+from verdicts.domain.progress import Step
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity, Verdict
 
 
@@ -146,6 +147,21 @@ class GateSerializer(Shape):
     nonces = serializers.DictField(
         child=serializers.CharField(), help_text="one for each receipt that is still owed"
     )
+
+
+class BranchProgressSerializer(Shape):
+    branch = serializers.UUIDField()
+    step = serializers.ChoiceField(choices=[step.value for step in Step])
+    target = serializers.CharField(allow_blank=True, help_text="a model, or a fingerprint to probe")
+    why = serializers.CharField()
+    curve = serializers.ListField(child=serializers.IntegerField())
+    progressed = serializers.BooleanField()
+    regressed = serializers.ListField(child=serializers.CharField())
+    stuck = serializers.BooleanField()
+    quarantined = serializers.ListField(child=serializers.CharField())
+    unconfirmed = serializers.ListField(child=serializers.CharField())
+    rung = serializers.IntegerField()
+    ladder = serializers.ListField(child=serializers.CharField())
 
 
 class NoncesSerializer(Shape):

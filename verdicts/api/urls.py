@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern] = [
     path("reports/<uuid:report>/raw", imports.ReportRaw.as_view()),
     path("branches/<uuid:branch>/nonces", reports.BranchNonces.as_view()),
     path("branches/<uuid:branch>/gate", reports.BranchGate.as_view()),
+    path("branches/<uuid:branch>/progress", reports.BranchProgress.as_view()),
     path("suites", suites.SuiteList.as_view()),
     path("suites/<uuid:suite>", suites.SuiteDetail.as_view()),
     path("suites/<uuid:suite>/freeze", suites.SuiteFreeze.as_view()),

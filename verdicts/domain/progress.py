@@ -1,0 +1,300 @@
+"""Whether a loop of fixing and grading gets anywhere, and what it should do next.
+
+One pure function over the branch's stored reports, so that it can be asked again at any time, after
+any crash, and answers the same. The order of its questions is binding: a test that fails only
+sometimes is found out before anything is called stuck, and a stuck loop takes the next model before
+it takes a person's time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import Final
+
+from verdicts.domain.facts import IssueFacts, ReportFacts
+from verdicts.domain.gate import effective_severity
+from verdicts.domain.terms import ADVISORY, GATING_SEVERITY, PRECISE, Confidence, Grader, Severity
+
+DEFAULT_LADDER: Final = ("haiku", "sonnet", "opus")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a loop is allowed before somebody looks. `ladder` names models, the cheapest first.
+
+    `window` iterations may pass without the failing set rising; `reruns` on one head tell a flaky
+    test; a cycle of up to `cycle` heads is an oscillation; less than `epsilon` failures fewer for
+    `flat` iterations, while cost grows, is not worth its money.
+    """
+
+    window: int = 4
+    reruns: int = 3
+    cycle: int = 3
+    epsilon: float = 1.0
+    flat: int = 3
+    ladder: tuple[str, ...] = DEFAULT_LADDER
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """All reports on one graded head, in order of arrival. `model` is the agent's rung, or empty;
+    `cost` counts from the branch's beginning, None where nobody told it."""
+
+    head: str
+    reports: tuple[ReportFacts, ...]
+    model: str = ""
+    cost: float | None = None
+
+
+class Step(StrEnum):
+    CONTINUE = "continue"
+    UPGRADE = "upgrade"
+    PROBE = "probe"
+    ESCALATE = "escalate"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do next and why. `target` is the model to take or the fingerprint to probe, or empty.
+
+    `curve` has the size of the failing set by iteration; `rung` is the place on the ladder.
+    `quarantined` fingerprints came and went on one head: they warn, and do not fail.
+    `unconfirmed` are an advisory grader's word alone, and remain warnings until corroborated.
+    """
+
+    step: Step
+    target: str
+    why: str
+    curve: tuple[int, ...]
+    progressed: bool
+    regressed: tuple[str, ...]
+    stuck: bool
+    quarantined: tuple[str, ...]
+    unconfirmed: tuple[str, ...]
+    rung: int
+    ladder: tuple[str, ...]
+
+
+def gating_failures(reports: Sequence[ReportFacts]) -> frozenset[str]:
+    """Fingerprints at or above error after clamping, in the latest word of each grader's tool."""
+    return frozenset(
+        issue.fingerprint
+        for report in _latest(reports)
+        for issue in report.issues
+        if _gates(issue, report.grader)
+    )
+
+
+def _gates(issue: IssueFacts, grader: Grader) -> bool:
+    return effective_severity(issue, grader).rank >= GATING_SEVERITY.rank
+
+
+def _latest(reports: Sequence[ReportFacts]) -> list[ReportFacts]:
+    latest: dict[tuple[Grader, str], ReportFacts] = {}
+    for report in sorted(reports, key=lambda one: one.order):
+        if not report.errored:
+            latest[report.grader, report.tool] = report
+    return list(latest.values())
+
+
+def has_progressed(before: frozenset[str], after: frozenset[str]) -> bool:
+    """A strict subset: swaps of equal size and growth are none."""
+    return after < before
+
+
+def find_flaky(reports: Sequence[ReportFacts]) -> frozenset[str]:
+    """Fingerprints that one tool found on one run of a head and missed on another."""
+    flaky: set[str] = set()
+    for runs in _runs(reports).values():
+        found = [_failing(report) for report in runs]
+        flaky |= frozenset().union(*found) - found[0].intersection(*found)
+    return frozenset(flaky)
+
+
+def _runs(reports: Sequence[ReportFacts]) -> dict[tuple[Grader, str], list[ReportFacts]]:
+    """Runs of each precise tool that did grade. A second tool is no rerun of the first."""
+    runs: dict[tuple[Grader, str], list[ReportFacts]] = {}
+    for report in reports:
+        if report.grader in PRECISE and not report.errored:
+            runs.setdefault((report.grader, report.tool), []).append(report)
+    return runs
+
+
+def _failing(report: ReportFacts) -> frozenset[str]:
+    return frozenset(i.fingerprint for i in report.issues if _gates(i, report.grader))
+
+
+def find_unprobed(
+    reports: Sequence[ReportFacts], failing: frozenset[str], reruns: int
+) -> str | None:
+    """The first failure of a test that has not been run so often on this head."""
+    for (grader, _), runs in sorted(_runs(reports).items()):
+        if grader == Grader.TEST and len(runs) < reruns:
+            left = sorted(_failing(runs[-1]) & failing)
+            if left:
+                return left[0]
+    return None
+
+
+def find_unconfirmed(reports: Sequence[ReportFacts]) -> frozenset[str]:
+    """What only an advisory grader says: vision without a precise grader that names the same kind
+    at the same place, a judge without a second judge's tool that finds the same."""
+    latest = _latest(reports)
+    precise = {
+        (issue.kind, issue.locator)
+        for report in latest
+        if report.grader in PRECISE
+        for issue in report.issues
+        if issue.source not in ADVISORY
+    }
+    judges: dict[str, set[str]] = {}
+    for report in latest:
+        if report.grader == Grader.LLM_JUDGE:
+            for issue in report.issues:
+                judges.setdefault(issue.fingerprint, set()).add(report.tool)
+    return frozenset(
+        issue.fingerprint
+        for report in latest
+        if report.grader in ADVISORY
+        for issue in report.issues
+        if issue.severity.rank >= Severity.WARNING.rank
+        and (issue.kind, issue.locator) not in precise
+        and len(judges.get(issue.fingerprint, ())) < 2
+    )
+
+
+def find_disagreement(reports: Sequence[ReportFacts]) -> str:
+    """Precise graders on two sides of the gate about one kind at one place, in words; or ""."""
+    sides: dict[tuple[str, str], dict[Grader, bool]] = {}
+    for report in _latest(reports):
+        for issue in report.issues:
+            if not issue.locator or issue.confidence == Confidence.LOW:
+                continue
+            if report.grader in PRECISE and issue.source in PRECISE:
+                place = sides.setdefault((issue.kind, issue.locator), {})
+                gates = _gates(issue, report.grader)
+                place[report.grader] = place.get(report.grader, False) or gates
+    for (kind, locator), said in sorted(sides.items()):
+        if len(set(said.values())) > 1:
+            return f"{' and '.join(sorted(said))} disagree on {kind} at {locator}"
+    return ""
+
+
+def find_cycle(sets: Sequence[frozenset[str]], longest: int) -> int:
+    """The length of a cycle that the last signatures make, told twice over; 0 for none."""
+    for length in range(2, longest + 1):
+        tail = sets[-2 * length :]
+        if len(tail) == 2 * length and tail[:length] == tail[length:] and len(set(tail)) > 1:
+            return length
+    return 0
+
+
+def advise(history: Sequence[Iteration], limits: Limits = Limits()) -> Advice:
+    """What a loop should do after its last iteration; total, and of stored reports alone."""
+    flaky: frozenset[str] = frozenset().union(*(find_flaky(one.reports) for one in history))
+    sets = [gating_failures(one.reports) - flaky for one in history]
+    now = sets[-1] if sets else frozenset()
+    before = sets[-2] if len(sets) > 1 else None
+    latest = history[-1].reports if history else ()
+    rung = _rung(history, limits.ladder)
+    stuck = _why_stuck(sets, history, limits)
+    step, target, why = _decide(latest, sets, stuck, rung, limits)
+    return Advice(
+        step=step,
+        target=target,
+        why=why,
+        curve=tuple(len(one) for one in sets),
+        progressed=before is not None and has_progressed(before, now),
+        regressed=tuple(sorted(now - before)) if before is not None else (),
+        stuck=bool(stuck),
+        quarantined=tuple(sorted(flaky)),
+        unconfirmed=tuple(sorted(find_unconfirmed(latest))),
+        rung=rung,
+        ladder=limits.ladder,
+    )
+
+
+def _decide(
+    latest: Sequence[ReportFacts],
+    sets: Sequence[frozenset[str]],
+    stuck: str,
+    rung: int,
+    limits: Limits,
+) -> tuple[Step, str, str]:
+    if not any(not report.errored for report in latest):
+        return Step.CONTINUE, "", "nothing has graded this head yet"
+    disagreement = find_disagreement(latest)
+    if disagreement:
+        return Step.ESCALATE, "", f"{disagreement}: a person must look"
+    now = sets[-1]
+    if not now:
+        return Step.STOP, "", "nothing fails any more; ask the gate"
+    unprobed = find_unprobed(latest, now, limits.reruns)
+    if stuck and unprobed:
+        return (
+            Step.PROBE,
+            unprobed,
+            f"{stuck}; run the tests {limits.reruns} times on this head first",
+        )
+    if not stuck:
+        return Step.CONTINUE, "", _count(len(now)) + " left, and it is not stuck"
+    if rung + 1 < len(limits.ladder):
+        name = limits.ladder[rung + 1]
+        return Step.UPGRADE, name, f"{stuck}; {name} is the next model"
+    return Step.ESCALATE, "", f"{stuck}, with the last model of the ladder"
+
+
+def _why_stuck(sets: Sequence[frozenset[str]], history: Sequence[Iteration], limits: Limits) -> str:
+    """Why the loop gets nowhere, in words; empty while it does."""
+    # A new model is judged by its own iterations.
+    start = _rung_start(history)
+    own = list(sets[start:])
+    if not own or not own[-1]:
+        return ""
+    cycle = find_cycle(own, limits.cycle)
+    if cycle:
+        return f"the last {2 * cycle} iterations go round in a circle of {cycle}"
+    recent = own[-limits.window :]
+    if len(recent) == limits.window and not _any_progress(recent):
+        return f"no progress in {limits.window} iterations"
+    if len(recent) == limits.window and len(recent[-1]) > len(recent[0]):
+        return f"more fails than {limits.window - 1} iterations ago"
+    return _why_flat(own, history[start:], limits)
+
+
+def _any_progress(sets: Sequence[frozenset[str]]) -> bool:
+    return any(has_progressed(before, after) for before, after in pairwise(sets))
+
+
+def _why_flat(sets: Sequence[frozenset[str]], history: Sequence[Iteration], limits: Limits) -> str:
+    count = limits.flat + 1
+    if len(sets) < count:
+        return ""
+    sizes = [len(one) for one in sets[-count:]]
+    costs = [one.cost for one in history[-count:]]
+    known = [cost for cost in costs if cost is not None]
+    if len(known) < count or known[-1] <= known[0]:
+        return ""
+    if all(before - after < limits.epsilon for before, after in pairwise(sizes)):
+        return f"{limits.flat} iterations cost money and fixed less than {limits.epsilon:g} each"
+    return ""
+
+
+def _rung(history: Sequence[Iteration], ladder: Sequence[str]) -> int:
+    """The highest rung that an iteration was told to stand on; 0 where none says."""
+    places: Mapping[str, int] = {name: at for at, name in enumerate(ladder)}
+    return max((places.get(one.model, 0) for one in history), default=0)
+
+
+def _rung_start(history: Sequence[Iteration]) -> int:
+    """The first iteration of the model that is at work now."""
+    start = len(history)
+    while start and history[start - 1].model == history[-1].model:
+        start -= 1
+    return start
+
+
+def _count(number: int) -> str:
+    return f"{number:,} failure{'' if number == 1 else 's'}"
