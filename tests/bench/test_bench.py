@@ -85,13 +85,14 @@ def test_every_benchmark_runs_at_two_sizes_in_a_database_that_is_gone_afterwards
     assert {line["name"].split(".")[0] for line in lines} == set(all_cases())
     for line in lines:
         assert set(line) == FIELDS
-        assert line["figure"] > 0
+        assert line["figure"] >= 0  # a count of what was lost is best at nothing
         assert line["ratio"] == pytest.approx(line["figure"] / line["limit"], rel=0.05, abs=0.001)
     for name in {line["name"] for line in lines}:
         sizes = [line["size"] for line in lines if line["name"] == name]
-        growths = [line["growth"] is None for line in lines if line["name"] == name]
+        told = [(line["figure"], line["growth"]) for line in lines if line["name"] == name]
         assert sizes == sorted(set(sizes))
-        assert growths == [True, False]
+        assert told[0][1] is None
+        assert (told[1][1] is None) == (told[0][0] == 0)
     # The installation that it was started from has not even been migrated.
     with sqlite3.connect(home / "verel.sqlite3") as untouched:
         assert untouched.execute("SELECT name FROM sqlite_master").fetchall() == []
