@@ -3,6 +3,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from tests.make import (
@@ -13,6 +14,7 @@ from tests.make import (
     make_person,
     make_project,
     make_run,
+    make_user,
 )
 from tests.verdicts.make import make_issue, make_runner, push, push_proven, require
 from verdicts import rotations, suites
@@ -415,3 +417,18 @@ def test_a_suite_kept_elsewhere_is_left_alone(project: Project) -> None:
     assert (tend().tripped, tend().rotated) == (0, 0)
     with pytest.raises(SuiteNotLive):
         rotate_suite(suite_id=suite.pk, actor=SYSTEM, reason="x")
+
+
+def test_the_admin_shows_staff_that_a_case_is_there_and_nothing_of_it(project: Project) -> None:
+    suite = make_suite(project)
+    staff = Client()
+    staff.force_login(make_user(is_staff=True, is_superuser=True))
+    case = SuiteCase.objects.filter(suite=suite).first()
+    assert case is not None
+    paths = ["suitecase/", f"suitecase/{case.pk}/change/", f"suite/{suite.pk}/change/"]
+    for path in paths:
+        answer = staff.get(f"/admin/verdicts/{path}", follow=True)
+        assert answer.status_code == 200
+        text = answer.content.decode()
+        assert "case 0?" not in text
+        assert suite.token not in text
