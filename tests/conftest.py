@@ -4,7 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pytest_django.fixtures import Settings
+
+# A busy machine draws slowly; that says nothing about the code.
+hypothesis_settings.register_profile(
+    "verel", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("verel")
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,7 @@ from playwright.sync_api import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -96,7 +96,7 @@ def _wait_until_alive(address: str, server: "subprocess.Popen[bytes]", log: Path
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            with urlopen(f"{address}/healthz", timeout=1):  # noqa: S310 - an address of our own
+            with urlopen(f"{address}/healthz", timeout=10):  # noqa: S310 - an address of our own
                 return
         except (URLError, OSError):
             time.sleep(0.05)

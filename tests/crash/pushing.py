@@ -9,7 +9,7 @@ import httpx
 
 from tests.crash.served import Served
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 180
 PAUSE_SECONDS = 0.1
 CLIENTS = 4
 

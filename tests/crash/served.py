@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-STOP_SECONDS = 30
+STOP_SECONDS = 90
 
 
 class Served:

@@ -18,7 +18,7 @@ from verel_site.servers.process import ServerProcess
 from verel_site.servers.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parents[2]
-END_SECONDS = 30.0
+END_SECONDS = 90.0
 
 
 def ends(pid: int) -> bool:
