@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from branches.approvals import answer_approval
 from branches.domain import terms
 from branches.models import Approval, Branch
+from branches.selectors.run_rows import FIRST_ROWS
 from tests import make
 from tests.branches.story import Story, tell_story
 from tests.browser.conftest import OpenAs
@@ -204,7 +205,7 @@ def test_older_rows_load_when_they_come_near_and_the_list_stays_bounded(
     page = open_as(reviewer)
     page.goto(f"{address}/runs/{story.run.pk}/")
     rows = page.locator(".event-row")
-    expect(rows).to_have_count(200)
+    expect(rows).to_have_count(FIRST_ROWS)
     pane, edge = page.locator("#run-events"), page.locator("[data-edge=earlier]")
     first = page.locator(f"#{row(story, 1)}")
     while not first.count():
@@ -309,7 +310,7 @@ def test_on_a_narrow_screen_a_tapped_row_leads_to_its_detail(page: Page, story: 
 def test_a_run_is_read_and_forked_without_scripts(
     browser: Browser, address: str, story: Story, reviewer: User
 ) -> None:
-    make.append(story.trunk, *[make.make_message("assistant", f"m{n}") for n in range(300)])
+    make.append(story.trunk, *[make.make_message("assistant", f"m{n}") for n in range(180)])
     client = Client()
     client.force_login(reviewer)
     context = browser.new_context(java_script_enabled=False)
