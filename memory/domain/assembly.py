@@ -1,0 +1,269 @@
+"""What of memory enters a context, under a token budget, and why the rest does not.
+
+Records pass the rules that forbid before they compete: only live ones that somebody vouches for,
+in a scope that was asked for, and of one key only one. What is left is taken section by section in
+the order of keeping (identity, percepts, skills and facts, episodes), so that under pressure
+episodes go first. Inside a section maximal marginal relevance takes next
+
+    λ·rank − (1 − λ)·(highest similarity to what was taken)
+    rank = w_e·confidence + w_r·strength + w_g·relevance
+
+`relevance` is how well the record fits the goal. The output's order depends on sections and on the
+age of records alone, never on ranks: a context that gains a record keeps its prefix up to there.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from memory.domain.content import narrowness
+from memory.domain.likeness import similarity
+from memory.domain.terms import Grounding, Standing, Trust
+
+
+class Section(StrEnum):
+    """In the order of the output."""
+
+    SYSTEM = "system"
+    SKILLS = "skills"
+    FACTS = "facts"
+    EPISODES = "episodes"
+    SCRATCH = "scratch"
+
+
+ORDER: Final = {section: at for at, section in enumerate(Section)}
+# Who is filled first is evicted last.
+KEEPING: Final = (Section.SYSTEM, Section.SCRATCH, Section.SKILLS, Section.FACTS, Section.EPISODES)
+
+
+class Left(StrEnum):
+    """Why a record did not enter."""
+
+    STANDING = "standing"
+    TRUST = "trust"
+    SCOPE = "scope"
+    KEY = "key"
+    RANK = "rank"
+    REDUNDANT = "redundant"
+    BUDGET = "budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A record that may enter. `order` rises with age of creation: older is lower, and no two are
+    the same. `key` is empty where the record has none."""
+
+    id: str
+    order: int
+    section: Section
+    text: str
+    scope: str
+    key: str = ""
+    standing: Standing = Standing.LIVE
+    trust: Trust = Trust.CORROBORATED
+    grounding: Grounding = Grounding.INFERRED
+    source: str = ""
+    confidence: float = 0.0
+    strength: float = 1.0
+    relevance: float = 0.0
+    words: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The weights and limits of one assembly; all of them are stored with it."""
+
+    budget: int
+    confidence_weight: float = 0.4
+    strength_weight: float = 0.3
+    relevance_weight: float = 0.3
+    least_rank: float = 0.2
+    diversity: float = 0.7  # λ
+    most_alike: float = 0.8
+
+    def as_json(self) -> dict[str, float]:
+        return {
+            "budget": self.budget,
+            "w_e": self.confidence_weight,
+            "w_r": self.strength_weight,
+            "w_g": self.relevance_weight,
+            "least_rank": self.least_rank,
+            "lambda": self.diversity,
+            "most_alike": self.most_alike,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    candidate: Candidate
+    text: str
+    tokens: int
+    rank: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """`by` is the record that took its place, where one did."""
+
+    candidate: Candidate
+    reason: Left
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    entered: tuple[Entered, ...]
+    left_out: tuple[LeftOut, ...]
+    tokens: int
+    policy: Policy
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "tokens": self.tokens,
+            "policy": self.policy.as_json(),
+            "entered": [
+                {
+                    "id": one.candidate.id,
+                    "section": one.candidate.section.value,
+                    "text": one.text,
+                    "tokens": one.tokens,
+                    "rank": round(one.rank, 4),
+                }
+                for one in self.entered
+            ],
+            "left_out": [
+                {
+                    "id": one.candidate.id,
+                    "reason": one.reason.value,
+                    **({"by": one.by} if one.by else {}),
+                }
+                for one in self.left_out
+            ],
+        }
+
+
+def count_tokens(text: str) -> int:
+    """An estimate, on the safe side for prose in Latin letters: a token for every three bytes of
+    UTF-8, rounded up, and one for the line's end. No tokenizer stands behind it."""
+    return -(-len(text.encode(errors="replace")) // 3) + 1
+
+
+def label(candidate: Candidate) -> str:
+    """The record's line. What only a model says, or nobody has verified, says so itself."""
+    if candidate.grounding is Grounding.PRECISE or candidate.trust is Trust.VERIFIED:
+        return candidate.text
+    source = candidate.source or "memory"
+    level = "low" if candidate.confidence < 0.5 else "mid" if candidate.confidence < 0.8 else "high"
+    return f"{candidate.text} [src:{source} conf:{level} {candidate.grounding.value}]"
+
+
+def rank_of(candidate: Candidate, policy: Policy) -> float:
+    return (
+        policy.confidence_weight * candidate.confidence
+        + policy.strength_weight * candidate.strength
+        + policy.relevance_weight * candidate.relevance
+    )
+
+
+@dataclass
+class _Filling:
+    policy: Policy
+    entered: list[Entered] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    @property
+    def tokens(self) -> int:
+        return sum(one.tokens for one in self.entered)
+
+
+def assemble(candidates: Iterable[Candidate], *, scopes: Sequence[str], policy: Policy) -> Assembly:
+    """One context. The same candidates give the same one, in whatever order they come."""
+    told = sorted(candidates, key=lambda one: one.order)
+    filling = _Filling(policy)
+    admitted = _one_per_key(_admit(told, set(scopes), filling), filling)
+    for section in KEEPING:
+        _fill(filling, [one for one in admitted if one.section is section])
+    entered = sorted(
+        filling.entered, key=lambda one: (ORDER[one.candidate.section], one.candidate.order)
+    )
+    left_out = sorted(filling.left_out, key=lambda one: one.candidate.order)
+    return Assembly(tuple(entered), tuple(left_out), filling.tokens, policy)
+
+
+def _admit(told: Iterable[Candidate], scopes: set[str], filling: _Filling) -> list[Candidate]:
+    admitted = []
+    for one in told:
+        reason = _refusal(one, scopes, filling.policy)
+        if reason is None:
+            admitted.append(one)
+        else:
+            filling.left_out.append(LeftOut(one, reason))
+    return admitted
+
+
+def _refusal(one: Candidate, scopes: set[str], policy: Policy) -> Left | None:
+    if one.standing is not Standing.LIVE:
+        return Left.STANDING
+    if one.trust is Trust.UNVERIFIED:
+        return Left.TRUST
+    if one.scope not in scopes:
+        return Left.SCOPE
+    return Left.RANK if rank_of(one, policy) < policy.least_rank else None
+
+
+def _one_per_key(admitted: Sequence[Candidate], filling: _Filling) -> list[Candidate]:
+    """Of one key the narrowest scope speaks; in it trust, then rank, then age."""
+
+    def standing(one: Candidate) -> tuple[int, int, float, int]:
+        return narrowness(one.scope), one.trust.rank, rank_of(one, filling.policy), -one.order
+
+    best: dict[str, Candidate] = {}
+    for one in admitted:
+        if one.key and (one.key not in best or standing(one) > standing(best[one.key])):
+            best[one.key] = one
+    kept = []
+    for one in admitted:
+        winner = best.get(one.key, one)
+        if winner is one:
+            kept.append(one)
+        else:
+            filling.left_out.append(LeftOut(one, Left.KEY, winner.id))
+    return kept
+
+
+def _fill(filling: _Filling, waiting: list[Candidate]) -> None:
+    """Takes by marginal relevance until nothing more fits. Each similarity is computed once."""
+    policy = filling.policy
+    nearest: dict[str, tuple[float, str]] = {one.id: (0.0, "") for one in waiting}
+    for taken in filling.entered:
+        _approach(nearest, waiting, taken.candidate)
+    spent = filling.tokens
+    while waiting:
+        best = max(waiting, key=lambda one: (_margin(one, nearest, policy), -one.order))
+        waiting = [one for one in waiting if one is not best]
+        alike, by = nearest[best.id]
+        text = label(best)
+        tokens = count_tokens(text)
+        if alike >= policy.most_alike:
+            filling.left_out.append(LeftOut(best, Left.REDUNDANT, by))
+        elif spent + tokens > policy.budget:
+            filling.left_out.append(LeftOut(best, Left.BUDGET))
+        else:
+            spent += tokens
+            filling.entered.append(Entered(best, text, tokens, rank_of(best, policy)))
+            _approach(nearest, waiting, best)
+
+
+def _approach(
+    nearest: dict[str, tuple[float, str]], waiting: Iterable[Candidate], taken: Candidate
+) -> None:
+    for one in waiting:
+        alike = similarity(one.words, taken.words) if one.words and taken.words else 0.0
+        if alike > nearest[one.id][0]:
+            nearest[one.id] = (alike, taken.id)
+
+
+def _margin(one: Candidate, nearest: dict[str, tuple[float, str]], policy: Policy) -> float:
+    alike = nearest[one.id][0]
+    return policy.diversity * rank_of(one, policy) - (1 - policy.diversity) * alike

@@ -1,0 +1,59 @@
+"""Whether two texts say the same: near-duplicates are support, and never a second record.
+
+Words are compared as sets (Jaccard). Numbers, negations and names in code must be the same ones:
+"45 mg" and "50 mg" are near each other as texts and say opposite things, so they stay apart.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+NEAR: Final = 0.8
+_WORD: Final = re.compile(r"[^\W_]+(?:[._/\-:][^\W_]+)*|_+\w*")
+_NUMBER: Final = re.compile(r"\d")
+# fmt: off
+_NEGATIONS: Final = frozenset({
+    "no", "not", "never", "without", "none", "nor", "cannot", "can't", "don't", "won't", "isn't",
+    "aren't", "doesn't", "mustn't", "shouldn't", "unless", "except", "neither", "nothing",
+})
+_LITTLE: Final = frozenset({
+    "a", "an", "the", "is", "are", "was", "were", "be", "been", "to", "of", "for", "in", "on",
+    "at", "by", "and", "or", "it", "its", "this", "that", "with", "as",
+})
+# fmt: on
+
+
+def words_of(text: str) -> frozenset[str]:
+    """The words that carry meaning, folded; plural s and little words do not count."""
+    folded = (
+        unicodedata.normalize("NFKC", text)
+        .casefold()
+        .replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    )
+    told = {_stem(word) for word in _WORD.findall(folded)} - _LITTLE
+    return frozenset(told | {word for word in folded.split() if word in _NEGATIONS})
+
+
+def _stem(word: str) -> str:
+    plural = len(word) > 3 and word.endswith("s") and not word.endswith("ss")
+    return word[:-1] if plural and word not in _NEGATIONS else word
+
+
+def similarity(one: frozenset[str], other: frozenset[str]) -> float:
+    """Jaccard: shared words by all words; two empty texts are the same."""
+    union = one | other
+    return len(one & other) / len(union) if union else 1.0
+
+
+def says_the_same(one: str, other: str) -> bool:
+    left, right = words_of(one), words_of(other)
+    return decisive(left) == decisive(right) and similarity(left, right) >= NEAR
+
+
+def decisive(words: frozenset[str]) -> frozenset[str]:
+    """The words of which one alone turns a statement: numbers, negations, names in code."""
+    return frozenset(
+        word
+        for word in words
+        if word in _NEGATIONS or _NUMBER.search(word) or any(sign in word for sign in "._/:")
+    )

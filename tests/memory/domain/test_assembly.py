@@ -1,0 +1,209 @@
+import dataclasses
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memory.domain.assembly import (
+    ORDER,
+    Candidate,
+    Left,
+    Policy,
+    Section,
+    assemble,
+    count_tokens,
+    label,
+    rank_of,
+)
+from memory.domain.likeness import similarity, words_of
+from memory.domain.terms import Grounding, Standing, Trust
+
+SCOPES = ("agent:a", "repo:r", "team", "global")
+WIDE = Policy(budget=10_000)
+
+
+def record(order: int, text: str = "", **more: Any) -> Candidate:
+    told = text or f"statement number {order}"
+    made = Candidate(
+        id=f"f-{order}",
+        order=order,
+        section=Section.FACTS,
+        text=told,
+        scope="team",
+        confidence=0.8,
+        words=words_of(told),
+    )
+    return dataclasses.replace(made, **more)
+
+
+texts = st.lists(
+    st.sampled_from(["dose", "cap", "limit", "pump", "ward", "alarm", "test", "clamp"]),
+    min_size=1,
+    max_size=6,
+).map(" ".join)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> list[Candidate]:
+    orders = draw(st.lists(st.integers(1, 500), unique=True, max_size=14))
+    return [
+        record(
+            order,
+            draw(texts),
+            section=draw(st.sampled_from(Section)),
+            scope=draw(st.sampled_from([*SCOPES, "repo:other"])),
+            key=draw(st.sampled_from(["", "limits|cap", "limits|floor"])),
+            standing=draw(st.sampled_from([Standing.LIVE] * 5 + list(Standing))),
+            trust=draw(st.sampled_from(list(Trust))),
+            grounding=draw(st.sampled_from(list(Grounding))),
+            confidence=draw(st.floats(0, 1)),
+            strength=draw(st.floats(0, 1)),
+            relevance=draw(st.floats(0, 1)),
+        )
+        for order in orders
+    ]
+
+
+policies = st.builds(Policy, budget=st.integers(0, 120), least_rank=st.floats(0, 0.6))
+
+
+@given(records(), policies)
+def test_the_budget_is_hard(told: list[Candidate], policy: Policy) -> None:
+    found = assemble(told, scopes=SCOPES, policy=policy)
+    assert found.tokens == sum(count_tokens(one.text) for one in found.entered) <= policy.budget
+
+
+@given(records(), policies)
+def test_no_two_records_of_one_key_enter(told: list[Candidate], policy: Policy) -> None:
+    found = assemble(told, scopes=SCOPES, policy=policy)
+    keys = Counter(one.candidate.key for one in found.entered if one.candidate.key)
+    assert all(count == 1 for count in keys.values())
+
+
+@given(records(), policies)
+def test_nothing_that_must_not_enters(told: list[Candidate], policy: Policy) -> None:
+    for entered in assemble(told, scopes=SCOPES, policy=policy).entered:
+        one = entered.candidate
+        assert one.standing is Standing.LIVE
+        assert one.trust is not Trust.UNVERIFIED
+        assert one.scope in SCOPES
+        assert rank_of(one, policy) >= policy.least_rank
+
+
+@given(records(), policies)
+def test_nothing_that_is_nearly_the_same_enters_twice(
+    told: list[Candidate], policy: Policy
+) -> None:
+    found = [one.candidate for one in assemble(told, scopes=SCOPES, policy=policy).entered]
+    for at, one in enumerate(found):
+        for other in found[:at]:
+            assert similarity(one.words, other.words) < policy.most_alike
+
+
+@given(records(), policies)
+def test_every_record_is_accounted_for_once(told: list[Candidate], policy: Policy) -> None:
+    found = assemble(told, scopes=SCOPES, policy=policy)
+    named = [one.candidate.id for one in found.entered]
+    named += [one.candidate.id for one in found.left_out]
+    assert sorted(named) == sorted(one.id for one in told)
+
+
+@given(records(), policies, st.randoms(use_true_random=False))
+def test_the_order_in_which_records_come_changes_nothing(
+    told: list[Candidate], policy: Policy, dice: random.Random
+) -> None:
+    shuffled = list(told)
+    dice.shuffle(shuffled)
+    assert assemble(shuffled, scopes=SCOPES, policy=policy) == assemble(
+        told, scopes=SCOPES, policy=policy
+    )
+
+
+@given(records(), policies)
+def test_the_output_stands_by_section_and_by_age(told: list[Candidate], policy: Policy) -> None:
+    found = assemble(told, scopes=SCOPES, policy=policy)
+    placed = [(ORDER[one.candidate.section], one.candidate.order) for one in found.entered]
+    assert placed == sorted(placed)
+
+
+def test_ranks_that_move_do_not_move_the_prefix() -> None:
+    one = record(1, confidence=0.4)
+    other = record(2, "another thing altogether", confidence=0.9)
+    moved = dataclasses.replace(one, confidence=0.99, strength=0.9)
+    before = assemble([one, other], scopes=SCOPES, policy=WIDE)
+    after = assemble([moved, other], scopes=SCOPES, policy=WIDE)
+    assert [e.candidate.id for e in before.entered] == [e.candidate.id for e in after.entered]
+
+
+def test_under_pressure_episodes_go_first_and_identity_last() -> None:
+    told = [
+        record(1, "episode of yesterday", section=Section.EPISODES, confidence=1.0, relevance=1.0),
+        record(2, "the cap is low", section=Section.FACTS),
+        record(3, "you guard the dose", section=Section.SYSTEM, confidence=0.3),
+    ]
+    sizes = {one.id: count_tokens(label(one)) for one in told}
+    tight = Policy(budget=sizes["f-3"] + sizes["f-2"])
+    found = assemble(told, scopes=SCOPES, policy=tight)
+    assert [one.candidate.id for one in found.entered] == ["f-3", "f-2"]
+    assert [(one.candidate.id, one.reason) for one in found.left_out] == [("f-1", Left.BUDGET)]
+    tighter = assemble(told, scopes=SCOPES, policy=Policy(budget=sizes["f-3"]))
+    assert [one.candidate.id for one in tighter.entered] == ["f-3"]
+
+
+@pytest.mark.parametrize(
+    ("winner", "loser"),
+    [
+        ({"scope": "repo:r", "confidence": 0.3}, {"scope": "team", "trust": Trust.VERIFIED}),
+        ({"trust": Trust.VERIFIED, "confidence": 0.3}, {"confidence": 1.0}),
+        ({"confidence": 0.9}, {"confidence": 0.5}),
+        ({}, {}),
+    ],
+    ids=["the narrower scope", "the higher trust", "the higher rank", "the older"],
+)
+def test_of_one_key_there_speaks(winner: dict[str, Any], loser: dict[str, Any]) -> None:
+    one = record(1, "the cap is 45 mg", key="limits|cap", **winner)
+    other = record(2, "fifty it is for children", key="limits|cap", **loser)
+    found = assemble([other, one], scopes=SCOPES, policy=WIDE)
+    assert [e.candidate.id for e in found.entered] == ["f-1"]
+    assert [(left.reason, left.by) for left in found.left_out] == [(Left.KEY, "f-1")]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"standing": Standing.SUPPRESSED}, Left.STANDING),
+        ({"standing": Standing.BURIED}, Left.STANDING),
+        ({"standing": Standing.HELD}, Left.STANDING),
+        ({"standing": Standing.REFUSED}, Left.STANDING),
+        ({"trust": Trust.UNVERIFIED}, Left.TRUST),
+        ({"scope": "repo:other"}, Left.SCOPE),
+        ({"confidence": 0.0, "strength": 0.05}, Left.RANK),
+    ],
+)
+def test_the_reason_for_staying_out_is_told(change: dict[str, Any], reason: Left) -> None:
+    found = assemble([record(1, **change)], scopes=SCOPES, policy=WIDE)
+    assert [one.reason for one in found.left_out] == [reason]
+    assert found.as_json()["left_out"] == [{"id": "f-1", "reason": reason.value}]
+
+
+def test_an_advisory_item_says_so_in_its_line() -> None:
+    seen = record(
+        1,
+        "The button is hard to read",
+        grounding=Grounding.ADVISORY,
+        source="vision",
+        confidence=0.4,
+    )
+    assert label(seen) == "The button is hard to read [src:vision conf:low advisory]"
+    assert label(dataclasses.replace(seen, trust=Trust.VERIFIED)) == "The button is hard to read"
+    precise = dataclasses.replace(seen, grounding=Grounding.PRECISE)
+    assert label(precise) == "The button is hard to read"
+
+
+def test_the_weights_are_stored_with_what_they_did() -> None:
+    told = assemble([record(1)], scopes=SCOPES, policy=WIDE).as_json()
+    assert told["policy"]["w_e"] == 0.4
+    assert told["entered"][0]["rank"] == pytest.approx(0.4 * 0.8 + 0.3)

@@ -1,0 +1,52 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memory.domain.likeness import says_the_same, similarity, words_of
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The bolus cap is 45 mg.", "the bolus cap is 45 mg"),
+        ("Bolus tests live in /spec", "The bolus tests live in /spec."),
+        ("Bolus events carry patient weights", "Bolus event carries patient weights"),
+        ("", "  "),
+    ],
+)
+def test_near_duplicates_say_the_same(one: str, other: str) -> None:
+    # The third pair shares four of six words and stays apart: better two records than a wrong one.
+    assert says_the_same(one, other) == ("carries" not in other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "The bolus cap is 45 mg for patients under 40 kg",
+            "The bolus cap is 50 mg for patients under 40 kg",
+        ),
+        (
+            "Retry a failed upload before it is reported",
+            "Never retry a failed upload before it is reported",
+        ),
+        (
+            "Clamp in limits.py before the dose is logged",
+            "Clamp in doses.py before the dose is logged",
+        ),
+        (
+            "The pump does send its alarm twice to the ward",
+            "The pump doesn’t send its alarm twice to the ward",
+        ),
+        ("Ask a nurse", "Tell the pharmacist"),
+    ],
+)
+def test_a_number_a_negation_or_a_name_keeps_texts_apart(one: str, other: str) -> None:
+    assert not says_the_same(one, other)
+
+
+@given(st.text(), st.text())
+def test_likeness_is_symmetric_and_every_text_is_like_itself(one: str, other: str) -> None:
+    assert says_the_same(one, other) == says_the_same(other, one)
+    assert says_the_same(one, one)
+    assert 0 <= similarity(words_of(one), words_of(other)) <= 1
