@@ -16,10 +16,12 @@ from branches.selectors.run_view import read_view
 from branches.storage.payloads import payload_bytes
 from verel_site.access.projects import request_actor
 from verel_site.kit.htmx import VARY
+from verel_site.kit.snapshots import one_moment
 
 
 @require_GET
 @login_required
+@one_moment()
 def event(
     request: HttpRequest, event: UUID, read_reports: ReadReports = no_reports
 ) -> HttpResponse:

@@ -1,4 +1,7 @@
-"""The list of runs and the page of one run."""
+"""The list of runs and the page of one run.
+
+A run grows while it is read: what its page tells of branches and of events is of one moment.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -23,6 +26,7 @@ from verel_site.access.projects import request_actor, show_project
 from verel_site.kit.cursors import read_int
 from verel_site.kit.htmx import render_page
 from verel_site.kit.refusals import NotFound
+from verel_site.kit.snapshots import one_moment
 
 # Gates' words by branch of a run. Verdicts are told by an app above this one, so the composition
 # hands in how to read them; without it statuses are told alone.
@@ -49,6 +53,7 @@ def run_list(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_GET
 @login_required
+@one_moment()
 def run(
     request: HttpRequest,
     run: UUID,
@@ -68,6 +73,7 @@ def run(
 
 @require_GET
 @login_required
+@one_moment()
 def run_rows(
     request: HttpRequest, run: UUID, read_verdicts: ReadVerdicts = no_verdicts
 ) -> HttpResponse:
@@ -83,6 +89,7 @@ def run_rows(
 
 @require_GET
 @login_required
+@one_moment()
 def run_branches(
     request: HttpRequest, run: UUID, read_verdicts: ReadVerdicts = no_verdicts
 ) -> HttpResponse:
@@ -97,6 +104,7 @@ def run_branches(
 
 @require_GET
 @login_required
+@one_moment()
 def run_minimap(request: HttpRequest, run: UUID) -> HttpResponse:
     page = read_side_page(
         actor=request_actor(request), view=read_view(run, request.GET), with_minimap=True
@@ -106,6 +114,7 @@ def run_minimap(request: HttpRequest, run: UUID) -> HttpResponse:
 
 @require_GET
 @login_required
+@one_moment()
 def run_next_error(request: HttpRequest, run: UUID) -> HttpResponse:
     """Leads to the next error after a position, or back with word that there is none."""
     view = read_view(run, request.GET)

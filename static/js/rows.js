@@ -20,13 +20,20 @@ function load(list, row) {
   if (!target || !row.dataset.detail || !document.querySelector(target)) return;
   clearTimeout(waiting);
   waiting = setTimeout(() => {
-    if (loading) window.htmx.trigger(loading, "htmx:abort");
     loading = row;
-    window.htmx.ajax("GET", row.dataset.detail, { source: row, target, swap: "outerHTML" });
+    // What fails is told by htmx's own events; the promise tells it once more, to nobody.
+    window.htmx.ajax("GET", row.dataset.detail, { source: row, target, swap: "outerHTML" }).catch(() => {});
     const link = linkOf(row);
     if (link) history.replaceState(history.state, "", link.href);
   }, SETTLE_MS);
 }
+
+// The detail of a row that was left meanwhile comes too late. It is dropped here and not aborted
+// on its way: to htmx an aborted request is an error.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const row = event.detail.requestConfig?.elt;
+  if (row !== loading && row?.matches?.("[data-row][data-detail]")) event.detail.shouldSwap = false;
+});
 
 function choose(list, row) {
   if (!row) return;
