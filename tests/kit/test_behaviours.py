@@ -240,6 +240,24 @@ def test_a_click_on_a_row_link_loads_the_detail_without_leaving(site: Site) -> N
     expect(page.locator("#event-detail")).to_have_text("detail 2")
 
 
+def test_the_detail_of_a_row_that_was_left_meanwhile_is_dropped(site: Site) -> None:
+    late: list[Route] = []
+    site.answers["/detail/2/"] = (200, '<div id="event-detail">detail 2</div>')
+    site.page.route("**/detail/1/", late.append)
+    page = site.open(ROWS)
+    with page.expect_request("**/detail/1/"):
+        page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(page.locator("#event-detail")).to_have_text("detail 2")
+    page.evaluate(
+        "document.addEventListener('htmx:afterRequest', (event) => {"
+        " document.body.dataset.answered = event.detail.pathInfo.requestPath; })"
+    )
+    late[0].fulfill(body='<div id="event-detail">detail 1</div>', content_type="text/html")
+    expect(page.locator("body")).to_have_attribute("data-answered", "/detail/1/")
+    expect(page.locator("#event-detail")).to_have_text("detail 2")
+
+
 def test_a_refusal_floats_and_the_draft_is_kept(site: Site) -> None:
     site.answers["/press/"] = (
         409,
