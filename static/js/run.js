@@ -22,6 +22,8 @@ const scroller = () => (paneScrolls() ? pane : document.scrollingElement);
 const atBottom = () => scroller().scrollHeight - scroller().scrollTop - scroller().clientHeight < NEAR_PX;
 const toBottom = () => { scroller().scrollTop = scroller().scrollHeight; };
 const writing = () => document.querySelector("[data-live-hold]");
+// The detail of another row is on its way, and will take the place of the one that is there now.
+const choosing = () => list.querySelector(".htmx-request");
 
 function address(part, changes = {}) {
   const url = new URL(root.dataset.run + part + root.dataset.suffix, location.href);
@@ -254,7 +256,7 @@ async function refreshStasis(branch) {
   const detail = document.getElementById("event-detail");
   if (detail?.dataset.branch !== branch || !detail.querySelector("[data-stasis]")) return;
   const next = (await get(`/events/${detail.dataset.event}/${root.dataset.suffix}`)).getElementById("event-detail");
-  if (!detail.isConnected || !next || next.querySelector("[data-stasis]")) return;
+  if (choosing() || !detail.isConnected || !next || next.querySelector("[data-stasis]")) return;
   detail.replaceWith(next);
   window.htmx?.process(next);
   lendKeys();
@@ -265,7 +267,7 @@ async function refreshDetail(branch) {
   const detail = document.getElementById("event-detail");
   if (detail?.dataset.branch !== branch || detail.querySelector("[data-stasis]") || detail.contains(document.activeElement)) return;
   const next = (await get(`/events/${detail.dataset.event}/${root.dataset.suffix}`)).getElementById("event-detail");
-  if (!detail.isConnected || !next) return;
+  if (choosing() || !detail.isConnected || !next) return;
   const top = detail.scrollTop;
   detail.replaceWith(next);
   next.scrollTop = top;

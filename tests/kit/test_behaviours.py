@@ -241,20 +241,20 @@ def test_a_click_on_a_row_link_loads_the_detail_without_leaving(site: Site) -> N
 
 
 def test_the_detail_of_a_row_that_was_left_meanwhile_is_dropped(site: Site) -> None:
-    late: list[Route] = []
-    site.answers["/detail/2/"] = (200, '<div id="event-detail">detail 2</div>')
-    site.page.route("**/detail/1/", late.append)
+    held: dict[str, Route] = {}
+    site.page.route("**/detail/*/", lambda route: held.update({route.request.url[-2]: route}))
     page = site.open(ROWS)
-    with page.expect_request("**/detail/1/"):
-        page.keyboard.press("j")
-    page.keyboard.press("j")
-    expect(page.locator("#event-detail")).to_have_text("detail 2")
+    for row in "12":
+        with page.expect_request(f"**/detail/{row}/"):
+            page.keyboard.press("j")
     page.evaluate(
         "document.addEventListener('htmx:afterRequest', (event) => {"
         " document.body.dataset.answered = event.detail.pathInfo.requestPath; })"
     )
-    late[0].fulfill(body='<div id="event-detail">detail 1</div>', content_type="text/html")
+    held["1"].fulfill(body='<div id="event-detail">detail 1</div>', content_type="text/html")
     expect(page.locator("body")).to_have_attribute("data-answered", "/detail/1/")
+    expect(page.locator("#event-detail")).to_have_text("none")
+    held["2"].fulfill(body='<div id="event-detail">detail 2</div>', content_type="text/html")
     expect(page.locator("#event-detail")).to_have_text("detail 2")
 
 
