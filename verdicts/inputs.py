@@ -1,4 +1,4 @@
-"""What a branch's head changed: read from the journal once per head, for coverage."""
+"""What the journal says of a graded head: which files it changed, and which model wrote it."""
 
 from typing import cast
 
@@ -7,11 +7,28 @@ from django.core.cache import cache
 from branches.domain import terms
 from branches.domain.events import calls_of
 from branches.models import Branch, Event
-from branches.selectors.events import stored_event
+from branches.selectors.events import payload_of, stored_event
 from branches.selectors.lineage import read_lineage
+from branches.storage.payloads import UnreadableEvent
 from verdicts.domain.changes import changed_files
 
 KEEP_SECONDS = 3600
+MAX_MODEL = 120
+
+
+def read_author_model(branch: Branch, head_seq: int) -> str:
+    """The model that the newest message up to a head of the branch names; empty where it names
+    none. One query."""
+    rows = Event.objects.filter(branch=branch, seq__lte=head_seq, type=terms.ASSISTANT)
+    row = rows.order_by("-seq").first()
+    if row is None:
+        return ""
+    try:
+        model = payload_of(row).get("model")
+    except UnreadableEvent:
+        # A report is filed all the same: `verify` tells of the row.
+        return ""
+    return model[:MAX_MODEL] if isinstance(model, str) else ""
 
 
 def read_changed_files(branch: Branch) -> frozenset[str]:

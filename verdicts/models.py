@@ -63,6 +63,9 @@ class Policy(models.Model):
     advisory_window = models.PositiveSmallIntegerField(
         default=1, help_text="An advisory grader warns when most of its last M runs do."
     )
+    limits = models.JSONField(
+        default=dict, help_text="What a loop is allowed; a limit that is not named is the default."
+    )
     created_by = models.CharField(max_length=150)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -249,6 +252,9 @@ class Report(models.Model):
     summary = models.TextField(blank=True)
     errored = models.BooleanField(default=False)
     model = models.CharField(max_length=120, blank=True)
+    author_model = models.CharField(
+        max_length=120, blank=True, help_text="The model that the graded head was written by."
+    )
     cost_usd = models.DecimalField(max_digits=14, decimal_places=6, null=True, blank=True)
     elapsed_ms = models.PositiveBigIntegerField(null=True, blank=True)
     capabilities = models.JSONField(default=list)

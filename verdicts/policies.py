@@ -1,11 +1,14 @@
-"""A project's gate policy: which graders are required, which suite each, and what may merge."""
+"""A project's gate policy: which graders are required, which suite each, what may merge, and what
+a loop of fixing and grading is allowed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
 
+from verdicts.domain.progress import LIMIT_BOUNDS, MAX_RUNG_NAME, MAX_RUNGS, Limits
 from verdicts.domain.terms import Grader
 from verdicts.models import Policy, Suite
 from verel_site.access.actors import SYSTEM, Actor
@@ -46,12 +49,14 @@ def change_policy(
     receipts_required: bool = True,
     warn_may_merge: bool = True,
     advisory_window: int = 1,
+    limits: Mapping[str, Any] | None = None,
     reason: str = "",
 ) -> Policy:
     """The next version. Decisions made under an older one keep its number.
 
     `required` has grader names, or `{"grader": name, "suite": hex digest or null}`: a named suite
-    must be frozen for that grader, and is then the only one that counts.
+    must be frozen for that grader, and is then the only one that counts. `limits` names some of
+    the fields of `progress.Limits`; None leaves those that hold.
     """
     actor.demand(project_id, Right.ADMINISTER)
     if actor.kind == "person" and not reason.strip():
@@ -64,6 +69,7 @@ def change_policy(
         receipts_required=receipts_required,
         warn_may_merge=warn_may_merge,
         advisory_window=advisory_window,
+        limits=before.limits if limits is None else limits,
     )
     policy.version, policy.created_by = before.version + 1, actor.name
     policy.save(force_insert=True)
@@ -99,6 +105,7 @@ def follow_suite(*, project_id: UUID, grader: str, old: str, new: str, reason: s
         receipts_required=before.receipts_required,
         warn_may_merge=before.warn_may_merge,
         advisory_window=before.advisory_window,
+        limits=before.limits,
         created_by=SYSTEM.name,
     )
     record_act(
@@ -120,6 +127,7 @@ def draft_policy(
     receipts_required: bool = True,
     warn_may_merge: bool = True,
     advisory_window: int = 1,
+    limits: Mapping[str, Any] | None = None,
 ) -> Policy:
     """A policy that was checked and is not stored: what a change would be. Raises BadPolicy."""
     if not 1 <= advisory_window <= MAX_WINDOW:
@@ -130,7 +138,52 @@ def draft_policy(
         receipts_required=receipts_required,
         warn_may_merge=warn_may_merge,
         advisory_window=advisory_window,
+        limits=limits_json(read_limits(limits or {})),
     )
+
+
+def limits_of(policy: Policy) -> Limits:
+    """What a loop is allowed under a policy, one of an older release included."""
+    return read_limits(policy.limits)
+
+
+def limits_json(limits: Limits) -> dict[str, Any]:
+    return {**asdict(limits), "ladder": list(limits.ladder)}
+
+
+def read_limits(told: Mapping[str, Any]) -> Limits:
+    """Limits of which those that are not named are the default. Raises BadPolicy."""
+    known = {field.name for field in fields(Limits)}
+    for name, value in told.items():
+        at = f"/limits/{name}"
+        if name not in known:
+            raise BadPolicy(f"There is no limit {name!r}.", pointer="/limits")
+        if name in LIMIT_BOUNDS:
+            _check_bound(name, value, at)
+    rest = {name: value for name, value in told.items() if name != "ladder"}
+    ladder = _read_ladder(told["ladder"]) if "ladder" in told else Limits().ladder
+    return Limits(**rest, ladder=ladder)
+
+
+def _check_bound(name: str, value: object, at: str) -> None:
+    low, high = LIMIT_BOUNDS[name]
+    kinds = (int, float) if name == "epsilon" else (int,)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+        raise BadPolicy(f"{name} is a number from {low:g} to {high:g}.", pointer=at)
+
+
+def _read_ladder(value: object) -> tuple[str, ...]:
+    at = "/limits/ladder"
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= MAX_RUNGS:
+        raise BadPolicy(f"A ladder has 1 to {MAX_RUNGS} models.", pointer=at)
+    for place, name in enumerate(value):
+        if not isinstance(name, str) or not 1 <= len(name.strip()) <= MAX_RUNG_NAME:
+            text = f"A model has a name of at most {MAX_RUNG_NAME} letters."
+            raise BadPolicy(text, pointer=f"{at}/{place}")
+    names = tuple(name.strip() for name in value)
+    if len({name.lower() for name in names}) < len(names):
+        raise BadPolicy("A model stands on the ladder once.", pointer=at)
+    return names
 
 
 def policy_json(policy: Policy) -> dict[str, Any]:
@@ -140,6 +193,7 @@ def policy_json(policy: Policy) -> dict[str, Any]:
         "receipts_required": policy.receipts_required,
         "warn_may_merge": policy.warn_may_merge,
         "advisory_window": policy.advisory_window,
+        "limits": limits_json(limits_of(policy)),
     }
 
 

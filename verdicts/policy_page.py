@@ -1,7 +1,8 @@
 """The page of a project's gate policy: what it demands, and what a change would open or shut."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from django.db.models import Max
@@ -11,10 +12,18 @@ from django.urls import reverse
 from branches.domain.terms import ENDED
 from branches.models import Branch
 from verdicts.admission import GateView, read_gates
+from verdicts.domain.progress import LIMIT_BOUNDS, Limits
 from verdicts.domain.terms import ADVISORY, PRECISE, Grader
 from verdicts.models import Policy, Report, Suite
 from verdicts.panels import GRADER_WORDS, short_digest
-from verdicts.policies import BadPolicy, current_policy, draft_policy
+from verdicts.policies import (
+    BadPolicy,
+    current_policy,
+    draft_policy,
+    limits_json,
+    limits_of,
+    read_limits,
+)
 from verdicts.report_page import GRADER_ICONS
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
@@ -35,6 +44,7 @@ class Proposal:
     receipts_required: bool
     warn_may_merge: bool
     advisory_window: int
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def of(cls, policy: Policy) -> "Proposal":
@@ -43,11 +53,13 @@ class Proposal:
             receipts_required=policy.receipts_required,
             warn_may_merge=policy.warn_may_merge,
             advisory_window=policy.advisory_window,
+            limits=limits_of(policy),
         )
 
     @classmethod
-    def read(cls, form: QueryDict) -> "Proposal":
-        """Raises BadPolicy for what is no number; names are checked where the policy is made."""
+    def read(cls, form: QueryDict, held: Limits) -> "Proposal":
+        """Raises BadPolicy for what is no number; names are checked where the policy is made.
+        A limit that the form does not name is as `held` has it."""
         try:
             window = int(form.get("advisory_window", "1"))
         except ValueError as error:
@@ -60,6 +72,7 @@ class Proposal:
             receipts_required=form.get("receipts_required") == "1",
             warn_may_merge=form.get("warn_may_merge") == "1",
             advisory_window=window,
+            limits=_read_form_limits(form, held),
         )
 
     def as_arguments(self) -> dict[str, Any]:
@@ -68,7 +81,24 @@ class Proposal:
             "receipts_required": self.receipts_required,
             "warn_may_merge": self.warn_may_merge,
             "advisory_window": self.advisory_window,
+            "limits": limits_json(self.limits),
         }
+
+
+def _read_form_limits(form: QueryDict, held: Limits) -> Limits:
+    told: dict[str, Any] = limits_json(held)
+    for name in LIMIT_BOUNDS:
+        if name in form:
+            text = form.get(name, "")
+            try:
+                told[name] = float(text) if name == "epsilon" else int(text)
+            except ValueError as error:
+                raise BadPolicy(f"{name} is a number.", pointer=f"/limits/{name}") from error
+    if "ladder" in form:
+        told["ladder"] = [
+            name.strip() for name in form.get("ladder", "").split(",") if name.strip()
+        ]
+    return read_limits(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +146,40 @@ class Preview:
         return self.looked - self.opens - self.shuts
 
 
+@dataclass(frozen=True, slots=True)
+class LimitField:
+    """One number of what a loop is allowed, with what it may be."""
+
+    name: str
+    word: str
+    hint: str
+    value: str
+    low: str
+    high: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    version: int
+    required: tuple[Mapping[str, Any], ...]
+    receipts_required: bool
+    warn_may_merge: bool
+    advisory_window: int
+    loops: str
+    created_by: str
+    created_at: datetime
+
+
+LIMIT_WORDS: Final = {
+    "window": ("Window", "Iterations over which the failing set must shrink and not rise"),
+    "reruns": ("Reruns", "Runs of a test on one head before it is believed to fail"),
+    "cycle": ("Longest circle", "Heads that may come round again before it is an oscillation"),
+    "epsilon": ("Least yield", "Failures fewer that an iteration is worth its money for"),
+    "flat": ("Flat iterations", "How many may yield less while the cost grows"),
+}
+
+
 @dataclass(frozen=True)
 class PolicyPage:
     """`fault` says why the proposal is none; what was typed stands in the form all the same."""
@@ -127,7 +191,7 @@ class PolicyPage:
     proposal: Proposal
     changed: bool
     preview: Preview | None
-    versions: tuple[Policy, ...]
+    versions: tuple[VersionRow, ...]
     fault: str = ""
     reason: str = ""
 
@@ -135,6 +199,24 @@ class PolicyPage:
     nav: str = "gate"
     tab: str = "policy"
     title: str = "Gate policy"
+
+    @property
+    def limit_fields(self) -> tuple[LimitField, ...]:
+        return tuple(
+            LimitField(
+                name,
+                *LIMIT_WORDS[name],
+                f"{getattr(self.proposal.limits, name):g}",
+                f"{low:g}",
+                f"{high:g}",
+                "any" if name == "epsilon" else "1",
+            )
+            for name, (low, high) in LIMIT_BOUNDS.items()
+        )
+
+    @property
+    def ladder(self) -> str:
+        return ", ".join(self.proposal.limits.ladder)
 
 
 def read_policy_page(
@@ -165,9 +247,26 @@ def read_policy_page(
         proposal=shown,
         changed=shown != Proposal.of(current),
         preview=preview,
-        versions=tuple(versions),
+        versions=tuple(_version_row(policy) for policy in versions),
         fault=fault,
         reason=reason,
+    )
+
+
+def _version_row(policy: Policy) -> VersionRow:
+    limits = limits_of(policy)
+    numbers = ", ".join(
+        f"{LIMIT_WORDS[name][0].lower()} {getattr(limits, name):g}" for name in LIMIT_BOUNDS
+    )
+    return VersionRow(
+        version=policy.version,
+        required=tuple(policy.required),
+        receipts_required=policy.receipts_required,
+        warn_may_merge=policy.warn_may_merge,
+        advisory_window=policy.advisory_window,
+        loops=f"{numbers}; {' to '.join(limits.ladder)}",
+        created_by=policy.created_by,
+        created_at=policy.created_at,
     )
 
 

@@ -1,25 +1,62 @@
 """A branch's progress, read anew from its stored reports each time it is asked for."""
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
 from branches.models import Branch
 from verdicts.admission import report_facts
-from verdicts.domain.progress import Advice, Iteration, Limits, advise
-from verdicts.models import Report
+from verdicts.domain.progress import Advice, Iteration, Limits, advise, name_rung
+from verdicts.models import Policy, Report
+from verdicts.policies import current_policy, limits_json, limits_of
 from verel_site.access.actors import Actor
 
 
-def read_progress(*, actor: Actor, branch: Branch, limits: Limits | None = None) -> Advice:
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The advice, and what it was given under. `heads` are the graded ones, oldest first."""
+
+    branch: Branch
+    advice: Advice
+    limits: Limits
+    policy_version: int
+    heads: tuple[bytes, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer of `GET branches/{b}/progress`."""
+        return {
+            "branch": str(self.branch.pk),
+            **asdict(self.advice),
+            "limits": limits_json(self.limits),
+            "policy_version": self.policy_version,
+        }
+
+
+def read_progress(*, actor: Actor, branch: Branch, policy: Policy | None = None) -> Progress:
     """What a loop on this branch should do next: a constant number of queries.
 
     An iteration is one graded head, in the order in which heads were first graded. The cost is
-    what reports told so far. The model is the rung that the run's own model names.
+    what reports told so far. The model is the rung of whatever wrote the head; where no message
+    names it, of the run's own model. `policy` is the project's present one unless it is named.
     """
-    limits = limits or Limits()
+    policy = policy or current_policy(project_id=branch.project_id)
     rows = Report.objects.visible_to(actor).filter(branch=branch).order_by("order")
+    told = list(rows.select_related("runner").prefetch_related("issues"))
+    limits = limits_of(policy)
+    history = _iterate(told, branch.run.model, limits.ladder)
+    return Progress(
+        branch=branch,
+        advice=advise(history, limits),
+        limits=limits,
+        policy_version=policy.version,
+        heads=tuple(bytes.fromhex(one.head) for one in history),
+    )
+
+
+def _iterate(told: Sequence[Report], run_model: str, ladder: Sequence[str]) -> list[Iteration]:
     heads: dict[bytes, list[Report]] = {}
-    for row in rows.select_related("runner").prefetch_related("issues"):
+    for row in told:
         heads.setdefault(bytes(row.head_digest), []).append(row)
-    told = branch.run.model.lower()
-    model = next((name for name in limits.ladder if name.lower() in told), "")
     history, cost, known = [], 0.0, False
     for digest, reports in heads.items():
         costs = [float(row.cost_usd) for row in reports if row.cost_usd is not None]
@@ -28,8 +65,8 @@ def read_progress(*, actor: Actor, branch: Branch, limits: Limits | None = None)
             Iteration(
                 head=digest.hex(),
                 reports=tuple(report_facts(row) for row in reports),
-                model=model,
+                model=name_rung(reports[0].author_model or run_model, ladder),
                 cost=cost if known else None,
             )
         )
-    return advise(history, limits)
+    return history

@@ -11,6 +11,7 @@ from branches.journal import lock_branch
 from branches.models import Branch, Event
 from verdicts.domain.facts import result_digest
 from verdicts.domain.terms import Grader
+from verdicts.inputs import read_author_model
 from verdicts.models import Issue, Report
 from verdicts.receipts import Checked, check_receipt
 from verdicts.report_form import BadReport, ReadReport, read_report
@@ -103,6 +104,7 @@ def _store(
         summary=read.summary,
         errored=read.errored,
         model=read.model,
+        author_model=read_author_model(branch, head_seq),
         cost_usd=read.cost_usd,
         elapsed_ms=read.elapsed_ms,
         capabilities=read.capabilities,

@@ -62,6 +62,17 @@ def test_only_an_admin_changes_a_policy() -> None:
         ({"required": [{"grader": "test", "suite": SUITE}]}, "/required/0/suite"),
         ({"required": [{"grader": "test", "suite": 7}]}, "/required/0/suite"),
         ({"required": [], "advisory_window": 0}, "/advisory_window"),
+        ({"required": [], "limits": {"window": 1}}, "/limits/window"),
+        ({"required": [], "limits": {"window": True}}, "/limits/window"),
+        ({"required": [], "limits": {"reruns": 2.5}}, "/limits/reruns"),
+        ({"required": [], "limits": {"cycle": "3"}}, "/limits/cycle"),
+        ({"required": [], "limits": {"epsilon": float("nan")}}, "/limits/epsilon"),
+        ({"required": [], "limits": {"flat": 0}}, "/limits/flat"),
+        ({"required": [], "limits": {"ladder": []}}, "/limits/ladder"),
+        ({"required": [], "limits": {"ladder": "opus"}}, "/limits/ladder"),
+        ({"required": [], "limits": {"ladder": ["a", " "]}}, "/limits/ladder/1"),
+        ({"required": [], "limits": {"ladder": ["a", "A"]}}, "/limits/ladder"),
+        ({"required": [], "limits": {"patience": 3}}, "/limits"),
     ],
 )
 def test_a_bad_policy_is_refused_with_a_pointer(wrong: dict[str, Any], pointer: str) -> None:

@@ -94,6 +94,9 @@ def test_trying_changes_nothing_and_making_it_needs_an_admin_and_a_reason(client
     [
         ({"advisory_window": "many"}, "a number"),
         ({"advisory_window": "0"}, "from 1 to 99"),
+        ({"advisory_window": "1", "epsilon": "nan"}, "from 0.01 to 1000"),
+        ({"advisory_window": "1", "flat": "some"}, "flat is a number"),
+        ({"advisory_window": "1", "ladder": " , "}, "1 to 8 models"),
         ({"advisory_window": "1", "required": "astrology"}, "no grader"),
         ({"advisory_window": "1", "required": "test", "suite_test": "ab"}, "no frozen suite"),
     ],
@@ -108,6 +111,26 @@ def test_what_is_no_policy_is_said_in_words(
     made = client.post(f"/p/{project.slug}/gate/", form | {"reason": "why not"})
     assert (made.status_code, words in made.content.decode()) == (422, True)
     assert not Policy.objects.exists()
+
+
+def test_what_a_loop_is_allowed_is_changed_like_the_rest_and_stands_with_its_version(
+    client: Client,
+) -> None:
+    project = make_project()
+    client.force_login(make_user(project, Role.ADMIN))
+    address = f"/p/{project.slug}/gate/"
+    rules = {"advisory_window": "1", "window": "6", "epsilon": "0.5", "ladder": "small, <b>big</b>"}
+    assert client.post(address, rules | {"reason": "slow tests"}).status_code == 302
+    assert client.post(address, {"advisory_window": "2", "reason": "vote"}).status_code == 302
+    first, second = Policy.objects.order_by("version")
+    assert first.limits == second.limits, "a form that names no limit leaves them"
+    assert (first.limits["window"], first.limits["epsilon"]) == (6, 0.5)
+    assert first.limits["ladder"] == ["small", "<b>big</b>"]
+    page = client.get(address).content.decode()
+    assert 'name="window" min="2" max="50" step="1" value="6"' in page
+    assert "small to &lt;b&gt;big&lt;/b&gt;" in page
+    refused = client.post(address, rules | {"window": "1", "reason": "never"})
+    assert (refused.status_code, "from 2 to 50" in refused.content.decode()) == (422, True)
 
 
 def test_a_named_suite_is_offered_and_kept(client: Client) -> None:

@@ -1,7 +1,6 @@
 """Reports about a branch, and the gate's word on it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, cast
 from uuid import UUID
 
@@ -87,5 +86,4 @@ class BranchProgress(Endpoint):
     def get(self, request: Request, branch: UUID) -> Response:
         """Whether the loop on a branch gets anywhere, and what it should do next."""
         found = read_branch(actor=self.actor, branch_id=branch)
-        advice = read_progress(actor=self.actor, branch=found)
-        return Response({"branch": str(found.pk), **asdict(advice)})
+        return Response(read_progress(actor=self.actor, branch=found).as_json())

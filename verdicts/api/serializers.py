@@ -149,6 +149,24 @@ class GateSerializer(Shape):
     )
 
 
+class FlakySerializer(Shape):
+    fingerprint = serializers.CharField()
+    head = serializers.CharField(help_text="the digest of the head that was run again")
+    grader = serializers.ChoiceField([grader.value for grader in Grader])
+    tool = serializers.CharField(allow_blank=True)
+    found = serializers.IntegerField(help_text="in so many of the runs on this head")
+    runs = serializers.IntegerField()
+
+
+class LimitsSerializer(Shape):
+    window = serializers.IntegerField(help_text="iterations over which the set must not rise")
+    reruns = serializers.IntegerField(help_text="runs on one head that tell a flaky test")
+    cycle = serializers.IntegerField(help_text="the longest circle of heads that is looked for")
+    epsilon = serializers.FloatField(help_text="failures fewer, for an iteration to be worth it")
+    flat = serializers.IntegerField(help_text="iterations that may yield less while cost grows")
+    ladder = serializers.ListField(child=serializers.CharField(), help_text="the cheapest first")
+
+
 class BranchProgressSerializer(Shape):
     branch = serializers.UUIDField()
     step = serializers.ChoiceField(choices=[step.value for step in Step])
@@ -158,10 +176,14 @@ class BranchProgressSerializer(Shape):
     progressed = serializers.BooleanField()
     regressed = serializers.ListField(child=serializers.CharField())
     stuck = serializers.BooleanField()
+    cycle = serializers.IntegerField(help_text="length of the circle it goes round in; 0: none")
     quarantined = serializers.ListField(child=serializers.CharField())
+    flaky = serializers.ListField(child=FlakySerializer())
     unconfirmed = serializers.ListField(child=serializers.CharField())
     rung = serializers.IntegerField()
     ladder = serializers.ListField(child=serializers.CharField())
+    limits = LimitsSerializer()
+    policy_version = serializers.IntegerField()
 
 
 class NoncesSerializer(Shape):

@@ -6,6 +6,7 @@ sometimes is found out before anything is called stuck, and a stuck loop takes t
 it takes a person's time.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,6 +37,19 @@ class Limits:
     ladder: tuple[str, ...] = DEFAULT_LADDER
 
 
+# What a project may choose, both ends included. One run of a test on a head proves nothing about
+# flakiness, and one iteration is no window.
+LIMIT_BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
+    "window": (2, 50),
+    "reruns": (2, 20),
+    "cycle": (2, 20),
+    "epsilon": (0.01, 1_000),
+    "flat": (1, 50),
+}
+MAX_RUNGS: Final = 8
+MAX_RUNG_NAME: Final = 120
+
+
 @dataclass(frozen=True, slots=True)
 class Iteration:
     """All reports on one graded head, in order of arrival. `model` is the agent's rung, or empty;
@@ -56,12 +70,25 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Flaky:
+    """A fingerprint that one tool found in `found` of its `runs` on one head."""
+
+    fingerprint: str
+    head: str
+    grader: Grader
+    tool: str
+    found: int
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
     """What to do next and why. `target` is the model to take or the fingerprint to probe, or empty.
 
     `curve` has the size of the failing set by iteration; `rung` is the place on the ladder.
-    `quarantined` fingerprints came and went on one head: they warn, and do not fail.
-    `unconfirmed` are an advisory grader's word alone, and remain warnings until corroborated.
+    `cycle` is the length of the circle that the last iterations went round in, 0 for none.
+    `quarantined` fingerprints came and went on one head, which `flaky` proves: they warn, and do
+    not fail. `unconfirmed` are an advisory grader's word alone, and remain warnings until corroborated.
     """
 
     step: Step
@@ -71,7 +98,9 @@ class Advice:
     progressed: bool
     regressed: tuple[str, ...]
     stuck: bool
+    cycle: int
     quarantined: tuple[str, ...]
+    flaky: tuple[Flaky, ...]
     unconfirmed: tuple[str, ...]
     rung: int
     ladder: tuple[str, ...]
@@ -106,11 +135,17 @@ def has_progressed(before: frozenset[str], after: frozenset[str]) -> bool:
 
 def find_flaky(reports: Sequence[ReportFacts]) -> frozenset[str]:
     """Fingerprints that one tool found on one run of a head and missed on another."""
-    flaky: set[str] = set()
-    for runs in _runs(reports).values():
-        found = [_failing(report) for report in runs]
-        flaky |= frozenset().union(*found) - found[0].intersection(*found)
-    return frozenset(flaky)
+    return frozenset(one.fingerprint for one in prove_flaky(Iteration("", tuple(reports))))
+
+
+def prove_flaky(iteration: Iteration) -> tuple[Flaky, ...]:
+    """The same with its evidence: how often which tool found each of them."""
+    return tuple(
+        Flaky(key, iteration.head, grader, tool, found, len(runs))
+        for (grader, tool), runs in sorted(_runs(iteration.reports).items())
+        for key, found in sorted(Counter(key for run in runs for key in _failing(run)).items())
+        if found < len(runs)
+    )
 
 
 def _runs(reports: Sequence[ReportFacts]) -> dict[tuple[Grader, str], list[ReportFacts]]:
@@ -193,7 +228,8 @@ def find_cycle(sets: Sequence[frozenset[str]], longest: int) -> int:
 
 def advise(history: Sequence[Iteration], limits: Limits = Limits()) -> Advice:
     """What a loop should do after its last iteration; total, and of stored reports alone."""
-    flaky: frozenset[str] = frozenset().union(*(find_flaky(one.reports) for one in history))
+    proofs = tuple(proof for one in history for proof in prove_flaky(one))
+    flaky = frozenset(proof.fingerprint for proof in proofs)
     sets = [gating_failures(one.reports) - flaky for one in history]
     now = sets[-1] if sets else frozenset()
     before = sets[-2] if len(sets) > 1 else None
@@ -209,7 +245,9 @@ def advise(history: Sequence[Iteration], limits: Limits = Limits()) -> Advice:
         progressed=before is not None and has_progressed(before, now),
         regressed=tuple(sorted(now - before)) if before is not None else (),
         stuck=bool(stuck),
+        cycle=find_cycle(sets[_rung_start(history) :], limits.cycle),
         quarantined=tuple(sorted(flaky)),
+        flaky=proofs,
         unconfirmed=tuple(sorted(find_unconfirmed(latest))),
         rung=rung,
         ladder=limits.ladder,
@@ -280,6 +318,13 @@ def _why_flat(sets: Sequence[frozenset[str]], history: Sequence[Iteration], limi
     if all(before - after < limits.epsilon for before, after in pairwise(sizes)):
         return f"{limits.flat} iterations cost money and fixed less than {limits.epsilon:g} each"
     return ""
+
+
+def name_rung(model: str, ladder: Sequence[str]) -> str:
+    """The ladder's name for a model as an agent calls it, or empty: the longest that the model's
+    own name holds, so that `pro-mini` is not taken for `pro`."""
+    told = model.lower()
+    return max((name for name in ladder if name.lower() in told), key=len, default="")
 
 
 def _rung(history: Sequence[Iteration], ladder: Sequence[str]) -> int:

@@ -1,11 +1,11 @@
 """A project's gate policy: read, tried out, changed."""
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
-from verdicts.policies import change_policy
+from verdicts.policies import change_policy, current_policy, limits_of
 from verdicts.policy_page import PolicyPage, Proposal, read_policy_page
 from verel_site.access.models import Project
 from verel_site.access.projects import get_project, request_actor
@@ -24,7 +24,7 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         return _change(request, project)
     try:
-        proposal = Proposal.read(request.GET) if "try" in request.GET else None
+        proposal = _read_proposal(request.GET, project) if "try" in request.GET else None
         page = read_policy_page(project=project, actor=actor, proposal=proposal)
     except Refusal as refusal:
         page = read_policy_page(project=project, actor=actor, fault=refusal.detail)
@@ -36,7 +36,7 @@ def _change(request: HttpRequest, project: Project) -> HttpResponse:
     reason = request.POST.get("reason", "").strip()
     proposal = None
     try:
-        proposal = Proposal.read(request.POST)
+        proposal = _read_proposal(request.POST, project)
         change_policy(project_id=project.pk, actor=actor, reason=reason, **proposal.as_arguments())
     except (NotFound, Forbidden):
         raise
@@ -47,6 +47,10 @@ def _change(request: HttpRequest, project: Project) -> HttpResponse:
         )
         return _render(request, page, status=refusal.status)
     return redirect("gate-policy", project.slug)
+
+
+def _read_proposal(form: QueryDict, project: Project) -> Proposal:
+    return Proposal.read(form, limits_of(current_policy(project_id=project.pk)))
 
 
 def _render(request: HttpRequest, page: PolicyPage, *, status: int = 200) -> HttpResponse:

@@ -18,6 +18,7 @@ from verdicts.domain.progress import (
     find_unconfirmed,
     gating_failures,
     has_progressed,
+    name_rung,
 )
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity
 
@@ -100,6 +101,17 @@ def test_vision_alone_stays_a_warning_until_a_precise_grader_names_the_place() -
     assert find_unconfirmed([seen]) == {"v"}
     assert find_unconfirmed([seen, measured]) == frozenset()
     assert gating_failures([seen]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("model", "rung"),
+    [
+        ("claude-haiku-4-5", "haiku"), ("Claude-OPUS", "opus"), ("pro-mini-2", "pro-mini"),
+        ("pro-2", "pro"), ("llama", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_model_stands_on_the_rung_whose_name_says_most(model: str, rung: str) -> None:
+    assert name_rung(model, ("haiku", "pro", "pro-mini", "opus")) == rung
 
 
 histories = st.lists(
