@@ -62,6 +62,12 @@ def test_an_unknown_name_is_refused_with_those_there_are() -> None:
         call_command("bench", "apend")
 
 
+@pytest.mark.parametrize("sizes", [(0, 5), (-3, 5), (5, 5), (80, 20), (20, 10_000_000)])
+def test_sizes_that_do_not_rise_or_are_beyond_measure_are_refused(sizes: tuple[int, int]) -> None:
+    with pytest.raises(CommandError, match=r"smaller first|no size above 5,000"):
+        call_command("bench", "gate", "--sizes", *map(str, sizes))
+
+
 def test_it_measures_in_no_installation_but_its_own() -> None:
     with pytest.raises(CommandError, match="child process"):
         call_command("bench", "append", "--inside")

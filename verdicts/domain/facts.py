@@ -3,6 +3,8 @@
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity, Verdict
 
@@ -70,8 +72,7 @@ class RequiredGrader:
     suite: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """One check that failed or warned, in words. `grader` is None where none is concerned."""
 
     check: str
@@ -111,10 +112,49 @@ class Decision:
     standings: tuple[Standing, ...] = ()
 
 
-def _packed(*parts: str) -> bytes:
+# Bytes are put together as text of as many characters below 256: no string of an issue that is
+# ASCII, and few are not, is then encoded by itself. Order and length are those of the bytes.
+_LATIN: Final = "latin-1"
+
+
+def _told_size(size: int) -> str:
+    return size.to_bytes(8, "big").decode(_LATIN)
+
+
+_SIZES: Final = tuple(_told_size(size) for size in range(1024))
+
+
+def _packed(*parts: str) -> str:
     """Each part as UTF-8 behind its length in 8 big-endian bytes, so that no two lists coincide."""
-    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
-    return b"".join(len(part).to_bytes(8, "big") + part for part in encoded)
+    told = []
+    for part in parts:
+        if not part.isascii():
+            part = part.encode("utf-8", "surrogatepass").decode(_LATIN)
+        size = len(part)
+        told += (_SIZES[size] if size < len(_SIZES) else _told_size(size), part)
+    return "".join(told)
+
+
+# As many as there are combinations of the four.
+_packed_words = lru_cache(4096)(_packed)
+
+
+def _packed_issue(issue: IssueFacts) -> str:
+    words = _packed_words(issue.kind, issue.severity, issue.confidence, issue.source)
+    mark, message, locator = issue.fingerprint, issue.message, issue.locator
+    if (
+        len(message) < len(_SIZES)
+        and len(locator) < len(_SIZES)
+        and len(mark) < len(_SIZES)
+        and message.isascii()
+        and locator.isascii()
+        and mark.isascii()
+    ):
+        return (
+            f"{words}{_SIZES[len(mark)]}{mark}"
+            f"{_SIZES[len(message)]}{message}{_SIZES[len(locator)]}{locator}"
+        )
+    return words + _packed(mark, message, locator)
 
 
 def result_digest(
@@ -127,19 +167,12 @@ def result_digest(
     severity, confidence, source, fingerprint, message, locator), itself behind its length; issues
     in ascending order of their packed bytes, so the order in which they were listed is free.
     """
-    rows = sorted(
-        _packed(
-            issue.kind,
-            issue.severity,
-            issue.confidence,
-            issue.source,
-            issue.fingerprint,
-            issue.message,
-            issue.locator,
-        )
-        for issue in issues
-    )
-    hashed = hashlib.sha256(_packed(verdict, "true" if errored else "false"))
-    for row in rows:
-        hashed.update(len(row).to_bytes(8, "big") + row)
-    return hashed.hexdigest()
+    rows = sorted([_packed_issue(issue) for issue in issues])
+    told = "".join([_packed(verdict, "true" if errored else "false"), *_sized(rows)])
+    return hashlib.sha256(told.encode(_LATIN)).hexdigest()
+
+
+def _sized(rows: list[str]) -> list[str]:
+    return [
+        (_SIZES[len(row)] if len(row) < len(_SIZES) else _told_size(len(row))) + row for row in rows
+    ]

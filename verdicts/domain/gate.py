@@ -8,6 +8,8 @@ place of another's: a clean pyright says nothing about what mypy found. Reports 
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain, pairwise
+from operator import itemgetter
 
 from verdicts.domain.facts import (
     Decision,
@@ -25,6 +27,8 @@ from verdicts.domain.terms import (
     ADVISORY_CEILING,
     GATING_SEVERITY,
     PRECISE,
+    QUARANTINE_CEILING,
+    SEVERITY_RANKS,
     Confidence,
     Grader,
     Severity,
@@ -42,6 +46,11 @@ RECEIPT_REFUSALS = {
 
 _ORDER = {grader: position for position, grader in enumerate(Grader)}
 _NAMED_FILES = 3
+_ADVICE = "advice"
+_QUARANTINE = "in quarantine as flaky"
+_WARNING_RANK = Severity.WARNING.rank
+_GATING_RANK = GATING_SEVERITY.rank
+_rank_of = itemgetter(2)
 
 
 def clamp(severity: Severity, ceiling: Severity) -> Severity:
@@ -55,10 +64,28 @@ def effective_severity(issue: IssueFacts, grader: Grader) -> Severity:
     Advisory is the report's grader or the issue's own source, whichever is: a judge that labels
     a finding `test` does not become one, and neither does a test that passes on a judge's word.
     """
-    advisory = grader in ADVISORY or issue.source in ADVISORY
-    if advisory or issue.confidence == Confidence.LOW:
-        return clamp(issue.severity, ADVISORY_CEILING)
-    return issue.severity
+    return _WEIGHTS[grader in ADVISORY][issue.severity, issue.confidence, issue.source]
+
+
+def _weigh_word(
+    severity: Severity, confidence: Confidence, source: Grader, *, advisory: bool
+) -> Severity:
+    if advisory or source in ADVISORY or confidence == Confidence.LOW:
+        return clamp(severity, ADVISORY_CEILING)
+    return severity
+
+
+# Every case there is, looked up rather than weighed again for each of thousands of issues: for a
+# report of a grader that is not advisory, and for one that is.
+_WEIGHTS = tuple(
+    {
+        (severity, confidence, source): _weigh_word(severity, confidence, source, advisory=advisory)
+        for severity in Severity
+        for confidence in Confidence
+        for source in Grader
+    }
+    for advisory in (False, True)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,23 +187,34 @@ def _content_reasons(
     return reasons
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    grader: Grader
-    issue: IssueFacts
-    severity: Severity
+# An issue, what it weighs and the rank of that.
+type _Finding = tuple[IssueFacts, Severity, int]
+# By grader, in the order of graders.
+type _Findings = Mapping[Grader, list[_Finding]]
 
 
-def _findings(weighed: _Weighed) -> list[_Finding]:
-    """What one grader's reports weigh, clamped, and for an advisory grader after its vote."""
+def _findings(weighed: _Weighed, quarantined: frozenset[str]) -> list[_Finding]:
+    """What one tool's reports weigh, clamped, and for an advisory grader after its vote."""
     counted = weighed.counted
     if weighed.grader in ADVISORY:
         counted = _voted(weighed) + weighed.errored
-    return [
-        _Finding(weighed.grader, issue, effective_severity(issue, weighed.grader))
+    weights = _WEIGHTS[weighed.grader in ADVISORY]
+    found = [
+        (issue, severity, SEVERITY_RANKS[severity])
         for report in counted
         for issue in report.issues
+        for severity in (weights[issue.severity, issue.confidence, issue.source],)
     ]
+    return [_held(finding, quarantined) for finding in found] if quarantined else found
+
+
+def _held(finding: _Finding, quarantined: frozenset[str]) -> _Finding:
+    """A flaky one, in quarantine, warns and does not fail."""
+    issue, severity, _ = finding
+    if issue.fingerprint not in quarantined:
+        return finding
+    held = clamp(severity, QUARANTINE_CEILING)
+    return issue, held, held.rank
 
 
 def _voted(weighed: _Weighed) -> tuple[ReportFacts, ...]:
@@ -193,24 +231,18 @@ def _voted(weighed: _Weighed) -> tuple[ReportFacts, ...]:
 
 def _warns(report: ReportFacts) -> bool:
     return any(
-        effective_severity(issue, report.grader).rank >= Severity.WARNING.rank
-        for issue in report.issues
+        effective_severity(issue, report.grader).rank >= _WARNING_RANK for issue in report.issues
     )
 
 
-def _disagreements(findings: Iterable[_Finding]) -> list[Reason]:
+def _disagreements(findings: _Findings, quarantined: frozenset[str]) -> list[Reason]:
     """Precise graders that name one kind at one place and stand on two sides of the gate."""
     by_place: dict[tuple[str, str], dict[Grader, bool]] = {}
-    for finding in findings:
-        issue = finding.issue
-        # A low-confidence finding contradicts nobody.
-        if not issue.locator or finding.grader not in PRECISE or issue.source not in PRECISE:
-            continue
-        if issue.confidence == Confidence.LOW:
-            continue
-        sides = by_place.setdefault((issue.kind, issue.locator), {})
-        gates = finding.severity.rank >= GATING_SEVERITY.rank
-        sides[finding.grader] = sides.get(finding.grader, False) or gates
+    precise = [grader for grader in findings if grader in PRECISE]
+    for grader in precise if len(precise) > 1 else ():
+        gating, calm = _places(findings[grader], quarantined)
+        for place in gating | calm:
+            by_place.setdefault(place, {})[grader] = place in gating
     reasons = []
     for (kind, locator), sides in sorted(by_place.items()):
         if len(set(sides.values())) > 1:
@@ -220,36 +252,60 @@ def _disagreements(findings: Iterable[_Finding]) -> list[Reason]:
     return reasons
 
 
-def _issue_reasons(findings: Iterable[_Finding]) -> list[Reason]:
+def _places(
+    findings: list[_Finding], quarantined: frozenset[str]
+) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Where a precise grader finds what gates, and what does not; a place may be in both.
+
+    A low-confidence finding contradicts nobody, nor does one in quarantine.
+    """
+    sides: tuple[set[tuple[str, str]], set[tuple[str, str]]] = set(), set()
+    for issue, _, rank in findings:
+        if (
+            issue.locator
+            and issue.source in PRECISE
+            and issue.confidence != Confidence.LOW
+            and issue.fingerprint not in quarantined
+        ):
+            sides[rank < _GATING_RANK].add((issue.kind, issue.locator))
+    return sides
+
+
+def _issue_reasons(findings: _Findings, quarantined: frozenset[str]) -> list[Reason]:
     reasons = []
-    for finding in findings:
-        if finding.severity.rank < Severity.WARNING.rank:
-            continue
-        issue = finding.issue
-        place = f" at {issue.locator}" if issue.locator else ""
-        word = finding.severity if finding.severity == issue.severity else "advice"
-        text = f"{finding.grader}: {word}, {issue.kind}{place}: {issue.message}"
-        reasons.append(Reason("issue", finding.grader, text))
+    for grader, found in findings.items():
+        told = {word: f"{grader}: {word}, " for word in (*Severity, _ADVICE, _QUARANTINE)}
+        for issue, severity, rank in found:
+            if rank < _WARNING_RANK:
+                continue
+            word = severity if severity == issue.severity else _ADVICE
+            if quarantined and issue.fingerprint in quarantined:
+                word = _QUARANTINE
+            place = f" at {issue.locator}" if issue.locator else ""
+            # Joined, since a text that is formatted asks every word for its format first.
+            parts = (told[word], issue.kind, place, ": ", issue.message)
+            reasons.append(Reason("issue", grader, "".join(parts)))
     return reasons
 
 
-def _attributions(findings: Iterable[_Finding]) -> dict[str, Grader]:
+def _attributions(findings: _Findings) -> dict[str, Grader]:
     """Each fingerprint that warned or failed, and the grader that gave it its highest severity."""
-    best: dict[str, tuple[int, int, Grader]] = {}
-    for finding in findings:
-        if finding.severity.rank < Severity.WARNING.rank:
-            continue
-        claim = (-finding.severity.rank, _ORDER[finding.grader], finding.grader)
-        key = finding.issue.fingerprint
-        best[key] = min(best.get(key, claim), claim)
-    return {key: best[key][2] for key in sorted(best)}
+    best: dict[str, int] = {}
+    by: dict[str, Grader] = {}
+    for grader, found in findings.items():
+        for issue, _, rank in found:
+            # Of equals the first in the order of graders.
+            if rank >= _WARNING_RANK and rank > best.get(issue.fingerprint, 0):
+                best[issue.fingerprint] = rank
+                by[issue.fingerprint] = grader
+    return dict(sorted(by.items()))
 
 
 def _worst(findings: Iterable[_Finding]) -> Verdict:
-    rank = max((finding.severity.rank for finding in findings), default=-1)
-    if rank >= GATING_SEVERITY.rank:
+    rank = max((rank for _, _, rank in findings), default=-1)
+    if rank >= _GATING_RANK:
         return Verdict.FAIL
-    return Verdict.WARN if rank >= Severity.WARNING.rank else Verdict.PASS
+    return Verdict.WARN if rank >= _WARNING_RANK else Verdict.PASS
 
 
 def _standing(
@@ -277,12 +333,13 @@ def _standing(
     if unproven:
         return stand("fail", "; ".join(reason.text for reason in unproven), proof)
     verdict = _worst(findings)
-    worst = max(findings, key=lambda finding: finding.severity.rank, default=None)
+    worst = max(findings, key=_rank_of, default=None)
     if worst is None or verdict == Verdict.PASS:
         why = next((report.summary for report in ran if report.summary), "0 findings")
     else:
-        count = sum(finding.severity.rank >= Severity.WARNING.rank for finding in findings)
-        why = worst.issue.message if count == 1 else f"{count} findings: {worst.issue.message}"
+        count = sum([rank >= _WARNING_RANK for _, _, rank in findings])
+        message = worst[0].message
+        why = message if count == 1 else f"{count} findings: {message}"
     return stand(verdict, f"advice: {why}" if grader in ADVISORY else why, proof)
 
 
@@ -322,6 +379,7 @@ def decide_gate(
     receipts_required: bool = True,
     advisory_window: int = 1,
     stale_graders: frozenset[Grader] = frozenset(),
+    quarantined: frozenset[str] = frozenset(),
 ) -> Decision:
     """One decision about one head, from all the reports on it. Never raises; order of the reports
     matters by their `order` alone.
@@ -332,6 +390,8 @@ def decide_gate(
     - `receipts_required`: whether a required grader without a frozen suite owes a receipt too.
     - `advisory_window`: M, of which a majority must warn before an advisory grader does.
     - `stale_graders`: those that graded an older head; only for the checklist.
+    - `quarantined`: fingerprints known to be flaky: an error of theirs is a warning here. What
+      receipts sign is compared as it was reported.
 
     A decision has a reason for every check that failed and every issue that warned. Nothing
     required and nothing that ran is `warn`, with `graded` False.
@@ -352,10 +412,10 @@ def decide_gate(
                 )
             )
     findings = {
-        grader: [finding for tool in tools for finding in _findings(tool)]
+        grader: [finding for tool in tools for finding in _findings(tool, quarantined)]
         for grader, tools in weighed.items()
     }
-    return _reduced(wanted, weighed, findings, unproven, stale_graders)
+    return _reduced(wanted, weighed, findings, unproven, stale_graders, quarantined)
 
 
 def _reduced(
@@ -364,15 +424,15 @@ def _reduced(
     findings: dict[Grader, list[_Finding]],
     unproven: dict[Grader, list[Reason]],
     stale_graders: frozenset[Grader],
+    quarantined: frozenset[str],
 ) -> Decision:
-    everything = [finding for found in findings.values() for finding in found]
     failures = [
         *_absent_reasons(wanted, weighed),
         *(reason for reasons in unproven.values() for reason in reasons),
-        *_disagreements(everything),
+        *_disagreements(findings, quarantined),
     ]
     graded = any(tool.ran for tools in weighed.values() for tool in tools)
-    verdict = Verdict.FAIL if failures else _worst(everything)
+    verdict = Verdict.FAIL if failures else _worst(chain.from_iterable(findings.values()))
     ungraded = [] if graded else [Reason("nothing_graded", None, "nothing graded this head")]
     if ungraded and verdict == Verdict.PASS:
         verdict = Verdict.WARN
@@ -380,8 +440,10 @@ def _reduced(
     return Decision(
         verdict=verdict,
         graded=graded,
-        reasons=tuple(dict.fromkeys([*failures, *_issue_reasons(everything), *ungraded])),
-        attributions=_attributions(everything),
+        reasons=tuple(
+            dict.fromkeys([*failures, *_issue_reasons(findings, quarantined), *ungraded])
+        ),
+        attributions=_attributions(findings),
         standings=tuple(
             _standing(
                 grader,
@@ -400,13 +462,23 @@ def _weigh_all(
     reports: Collection[ReportFacts], advisory_window: int
 ) -> dict[Grader, tuple[_Weighed, ...]]:
     by_tool: dict[tuple[Grader, str], list[ReportFacts]] = {}
-    ranked = sorted(
-        reports, key=lambda item: (_ORDER[item.grader], item.tool, item.order, repr(item))
-    )
-    for report in ranked:
+    for report in _ranked(reports):
         by_tool.setdefault((report.grader, report.tool), []).append(report)
     weighed: dict[Grader, tuple[_Weighed, ...]] = {}
     for (grader, tool), told in by_tool.items():
         item = _weigh(grader, tool, told, advisory_window)
         weighed[grader] = (*weighed.get(grader, ()), item)
     return weighed
+
+
+def _ranked(reports: Collection[ReportFacts]) -> list[ReportFacts]:
+    """By grader, tool and order; those that arrived as one by what they say, whatever the order in
+    which they were handed in."""
+
+    def place(report: ReportFacts) -> tuple[int, str, int]:
+        return _ORDER[report.grader], report.tool, report.order
+
+    ranked = sorted(reports, key=place)
+    if any(place(one) == place(other) for one, other in pairwise(ranked)):
+        ranked.sort(key=lambda report: (place(report), repr(report)))
+    return ranked

@@ -111,3 +111,6 @@ GATING_SEVERITY = Severity.ERROR
 
 # The highest severity that an advisory grader, or a finding of low confidence, can carry.
 ADVISORY_CEILING = Severity.WARNING
+
+# What a finding in quarantine can carry at most: it is shown, and shuts nothing.
+QUARANTINE_CEILING = Severity.WARNING

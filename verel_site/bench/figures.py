@@ -57,13 +57,15 @@ class Measure:
 class Case:
     """`measure(size)` yields figures; it runs in a database of its own, once for each size.
 
-    `sizes` rise, and say how much is stored or asked for; `tiny` is for a test of the case.
+    `sizes` rise, and say how much is stored or asked for; `tiny` is for a test of the case. More
+    than `most` is not asked of it.
     """
 
     name: str
     measure: Callable[[int], Iterator[Measure]]
     sizes: tuple[int, int]
     tiny: tuple[int, int]
+    most: int = 10_000_000
 
 
 def all_cases() -> dict[str, Case]:

@@ -28,6 +28,27 @@ def test_the_result_digest_is_what_its_docstring_says() -> None:
     assert result_digest(verdict=Verdict.FAIL, errored=False, issues=[issue]) == expected
 
 
+@given(st.lists(st.text(max_size=4).flatmap(lambda text: st.integers(0, 700).map(text.__mul__))))
+def test_any_text_is_signed_by_its_bytes_and_their_length(messages: list[str]) -> None:
+    told = [
+        IssueFacts(
+            IssueKind.LINT, Severity.INFO, Confidence.LOW, Grader.LINT, "f" * 16, text, text[:3]
+        )
+        for text in messages
+    ]
+    rows = [
+        _packed(b"lint", b"info", b"low", b"lint", b"f" * 16, *map(_as_bytes, (text, text[:3])))
+        for text in messages
+    ]
+    expected = hashlib.sha256(_packed(b"pass", b"true") + b"".join(map(_packed, sorted(rows))))
+    found = result_digest(verdict=Verdict.PASS, errored=True, issues=told)
+    assert found == expected.hexdigest()
+
+
+def _as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
 @given(st.lists(issues(), max_size=5), st.randoms())
 def test_the_order_of_issues_does_not_change_the_result_digest(found, random) -> None:  # type: ignore[no-untyped-def]
     shuffled = list(found)

@@ -1,8 +1,9 @@
 import hashlib
+import re
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdicts.domain.fingerprint import fingerprint, scrub
@@ -37,6 +38,80 @@ from verdicts.domain.terms import Grader, IssueKind
 )
 def test_scrubbing_takes_out_what_differs_between_runs(message: str, scrubbed: str) -> None:
     assert scrub(message) == scrubbed
+
+
+# What each pass of the documented order makes of a text, written as plainly as it is told there.
+PASSES = (
+    (r"(?<!\w)0x[0-9a-f]+", "<addr>"),
+    (
+        r"(?<!\w)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?!\w)",
+        "<uuid>",
+    ),
+    (
+        r"(?<!\d)\d{4}-\d{2}-\d{2}"
+        r"(?:[t ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:z|[+-]\d{2}:?\d{2})?)?(?!\d)",
+        "<ts>",
+    ),
+    (
+        r"(?<![\w.~@+%\-/\\])(?:[a-z]:)?[\w.~@+%\-]*(?:[/\\]+[\w.~@+%\-]*)+",
+        None,
+    ),
+    (r"(?:(?<!\w)[-+])?(?<!\w)(?:\d+\.\d+(?:e[-+]?\d+)?|\d+e[-+]?\d+)", "<float>"),
+    (r"(?:(?<!\w)[-+])?(?<!\w)\d+", "<num>"),
+)
+ROOTED = r"(?:[a-z]:[/\\]|/|\\\\|~/|\.{1,2}[/\\])[/\\]*[\w.~@+%\-]"
+FILE = r"\.[a-z]\w*[.\-]*$"
+PIECES = [
+    "0x", "0x7f", "12", "1.5", "1e5", "e", "-", "+", "-5", "/", "\\", "/srv/a.py", "a", "z", "_",
+    " ", "  ", ":", ".", "..", "~/", "c:\\", "c:/", "2026-11-20", "2026-11-20 12:00:01",
+    "2026-11-20T12:00", "12:00", ".5", "é", "٣", "²", "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+    "mg/ml", "\n", "\t", "\u00a0", ")", "(", "=", "<num>", "x.py", "%", "@", "İ", "|", "-07:00",
+]  # fmt: skip
+
+
+def scrub_plainly(message: str) -> str:
+    def path(match: re.Match[str]) -> str:
+        told = match.group()
+        return "<path>" if re.match(ROOTED, told) or re.search(FILE, told) else told
+
+    text = message.strip().lower()
+    for pattern, name in PASSES:
+        text = re.sub(pattern, name if name is not None else path, text)
+    return text
+
+
+@settings(max_examples=400)
+@given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join))
+def test_scrubbing_word_by_word_is_the_documented_order_of_passes(message: str) -> None:
+    assert scrub(message) == scrub_plainly(message)
+
+
+# Stored fingerprints are compared with new ones for years: these were computed by the first version.
+@pytest.mark.parametrize(
+    ("source", "message", "golden"),
+    [
+        ("test", "assert 3 == 4 in /srv/app/t.py:41", "1221e63571120426"),
+        (
+            "test",
+            "at 2026-11-20 12:00:01+02:00: 0x7f 3F2504E0-4F89-11D3-9A0C-0305E82C3301",
+            "cf1214666ea001e4",
+        ),
+        ("typecheck", "no", "cd280abd72ba00fe"),
+        ("lint", "no", "76cd8b9cfd677e45"),
+        ("security", "call at C:\\build\\42 took 1e-3 s", "f1d5bb9c11cdb078"),
+        ("dom", "5.5-7 of 1/2, see src/limits.py", "9b2c011feded2aaf"),
+        ("llm_judge", "Grüße, ٣ mg/mL", "93cdd8567ebe95f1"),
+    ],
+)
+def test_a_fingerprint_is_what_it_always_was(source: str, message: str, golden: str) -> None:
+    found = fingerprint(
+        source=source,
+        kind="error_text",
+        message=message,
+        locator="src/a|b.py",
+        detail={"rule_code": "arg-type", "symbol": "x|y", "rule_id": "E501", "cwe": "CWE-78"},
+    )
+    assert found == golden
 
 
 def test_a_fingerprint_is_blake2s_of_the_key_cut_to_16_hex_digits() -> None:

@@ -470,3 +470,31 @@ def test_precise_graders_on_two_sides_of_one_place_always_fail_closed(
     assert (decision.verdict == Verdict.FAIL) == any(gates)
     asked = one != other and gates[0] != gates[1]
     assert ("disagreement" in checks(decision)) == asked
+
+
+@given(st.lists(reports(), max_size=6), st.sets(st.sampled_from(["a" * 16, "b" * 16, "c" * 16])))
+def test_a_quarantined_finding_is_told_and_shuts_nothing(
+    given_reports: list[ReportFacts], held: set[str]
+) -> None:
+    before = decide(*given_reports)
+    after = decide(*given_reports, quarantined=frozenset(held))
+    assert RANK[after.verdict] <= RANK[before.verdict]
+    assert set(after.attributions) == set(before.attributions)
+    assert sum(reason.check == "issue" for reason in after.reasons) >= bool(
+        held & set(after.attributions)
+    )
+    # Nothing but what is in quarantine changes.
+    others = [
+        reason for reason in before.reasons if reason.check in ("required", "receipt", "result")
+    ]
+    assert set(others) <= set(after.reasons)
+
+
+def test_quarantine_is_said_in_words_and_receipts_hold_as_they_were_signed() -> None:
+    report = proven(make_report(Grader.TEST, make_issue()))
+    decision = decide(report, required=[TEST], quarantined=frozenset({"a" * 16}))
+    assert decision.verdict == Verdict.WARN
+    assert decision.reasons[0].text == (
+        "test: in quarantine as flaky, test_failure at test_clamp.py: assert 3 == 4"
+    )
+    assert decide(report, required=[TEST]).verdict == Verdict.FAIL

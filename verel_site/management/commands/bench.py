@@ -26,6 +26,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = pick_cases(options["names"])
+        if options["sizes"]:
+            check_sizes(chosen, *options["sizes"])
         if options["inside"]:
             self._measure(chosen, options)
             return
@@ -57,6 +59,15 @@ def pick_cases(names: list[str]) -> list[Case]:
     if unknown:
         raise CommandError(f"No benchmark {unknown[0]!r}; there are {', '.join(known)}, all.")
     return [known[name] for name in names]
+
+
+def check_sizes(cases: list[Case], first: int, second: int) -> None:
+    """Raises CommandError where a benchmark can not grow from the one size to the other."""
+    if not 1 <= first < second:
+        raise CommandError("--sizes takes two whole numbers from 1 up, the smaller first.")
+    for case in cases:
+        if second > case.most:
+            raise CommandError(f"{case.name} takes no size above {case.most:,}.")
 
 
 def _inside(cases: list[Case], options: dict[str, Any]) -> list[str]:
