@@ -126,7 +126,7 @@ _SIZES: Final = tuple(_told_size(size) for size in range(1024))
 
 def _packed(*parts: str) -> str:
     """Each part as UTF-8 behind its length in 8 big-endian bytes, so that no two lists coincide."""
-    told = []
+    told: list[str] = []
     for part in parts:
         if not part.isascii():
             part = part.encode("utf-8", "surrogatepass").decode(_LATIN)
