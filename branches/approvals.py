@@ -11,10 +11,11 @@ from branches.domain import terms
 from branches.domain.terms import Answer, DirectiveKind, Status
 from branches.journal import check_open, lock_branch, server_draft, write_events
 from branches.models import Approval, Branch
-from branches.stasis import holds_back
+from branches.stasis import APPROVAL, holds_back
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
+from verel_site.inbox.decisions import record_decision
 from verel_site.kit.refusals import NotFound, Refusal, Unprocessable
 
 
@@ -47,10 +48,12 @@ def answer_approval(
     request_digest: bytes,
     args: dict[str, Any] | None = None,
     text: str = "",
+    claim: UUID | None = None,
 ) -> Approval:
     """Resolves the request, resumes the branch, and tells the agent, in one transaction.
 
     A branch that asked more than once goes on with the last answer; one that has ended takes none.
+    With a `claim` of its item in the inbox the answer needs that claim's seat (ClaimLost).
     """
     approval = Approval.objects.filter(pk=approval_id).first()
     if approval is None:
@@ -86,6 +89,16 @@ def answer_approval(
         digest=request_digest,
         after={"answer": answer, "args": args},
         reason=text,
+    )
+    record_decision(
+        project_id=branch.project_id,
+        kind=APPROVAL,
+        subject_id=approval.pk,
+        actor=actor,
+        answer=answer,
+        reason=text,
+        claim=claim,
+        settles=True,
     )
     return approval
 

@@ -1,7 +1,7 @@
 """Stasis: a branch asks a person, and waits durably for the answer (see `approvals`)."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Q
@@ -11,8 +11,13 @@ from django.utils.dateparse import parse_datetime
 from branches.domain.digest import request_digest
 from branches.domain.terms import Answer
 from branches.models import Approval, Branch
+from verel_site.inbox.items import post_item
 from verel_site.kit.refusals import Unprocessable
 from verel_site.kit.strict_json import encode
+
+APPROVAL: Final = "approval"
+# An agent stands still meanwhile, and so it comes before what only waits.
+APPROVAL_PRIORITY: Final = 10
 
 
 class BadApproval(Unprocessable):
@@ -34,7 +39,7 @@ def open_approval(*, branch: Branch, payload: dict[str, Any], seq: int, digest: 
     action = payload.get("action")
     if not isinstance(action, str) or not 0 < len(action) <= 200:
         raise BadApproval("action is a text of 1 to 200 characters.", pointer="/payload/action")
-    return Approval.objects.create(
+    approval = Approval.objects.create(
         id=approval_id,
         project_id=branch.project_id,
         branch=branch,
@@ -46,6 +51,30 @@ def open_approval(*, branch: Branch, payload: dict[str, Any], seq: int, digest: 
         description=str(payload.get("description") or ""),
         expires_at=_read_expiry(payload.get("expires_at")),
     )
+    post_approval(approval)
+    return approval
+
+
+def post_approval(approval: Approval) -> None:
+    """Puts the request before people; again is no harm."""
+    branch = approval.branch
+    who = ", ".join(filter(None, [branch.run.agent, f"run {branch.run.number}", branch.label]))
+    post_item(
+        project_id=approval.project_id,
+        kind=APPROVAL,
+        subject_id=approval.pk,
+        subject_digest=bytes(approval.request_digest),
+        title=f"{approval.action} {_first_text(approval.args)}",
+        about=who,
+        priority=APPROVAL_PRIORITY,
+        due_at=approval.expires_at,
+    )
+
+
+def _first_text(args: Any) -> str:
+    """What of the arguments tells most in one line: the first text among them."""
+    values = args.values() if isinstance(args, dict) else [args]
+    return next((value for value in values if isinstance(value, str)), "")
 
 
 def holds_back(branch: Branch) -> bool:

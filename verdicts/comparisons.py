@@ -1,5 +1,6 @@
 """Comparisons: a pair of heads, a blind order of sides for each reviewer, and one label each."""
 
+import hashlib
 import math
 import secrets
 from collections.abc import Mapping
@@ -11,14 +12,18 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from branches.models import Branch
+from verdicts.disagreements import post_disagreement
 from verdicts.domain.labels import Choice, pick_sides
 from verdicts.models import Comparison, Label, SideOrder
-from verel_site.access.actors import Actor
+from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
+from verel_site.inbox.decisions import record_decision, withdraw_decision
+from verel_site.inbox.items import post_item
 from verel_site.kit import strict_json
 from verel_site.kit.refusals import Forbidden, NotFound, Refusal, Unprocessable
 
+COMPARISON: Final = "comparison"
 MAX_STRENGTH: Final = 5
 MAX_TEXT: Final = 200_000
 MAX_SCORES: Final = 100
@@ -79,10 +84,11 @@ def _reviewer(actor: Actor, project_id: UUID) -> int:
 
 
 @transaction.atomic
-def open_comparison(*, left: UUID, right: UUID, actor: Actor) -> Comparison:
+def open_comparison(*, left: UUID, right: UUID, actor: Actor, required: int = 1) -> Comparison:
     """The comparison of two branches' present heads; the one that there is, if there is one.
 
-    Which is given as left means nothing: sides are drawn for each reviewer.
+    Which is given as left means nothing: sides are drawn for each reviewer. A new one waits in
+    the inbox for `required` reviewers.
     """
     found = {row.pk: row for row in Branch.objects.visible_to(actor).filter(pk__in={left, right})}
     for branch_id in (left, right):
@@ -122,7 +128,23 @@ def open_comparison(*, left: UUID, right: UUID, actor: Actor) -> Comparison:
             subject=f"comparison:{comparison.pk}",
             after=_heads_json(comparison),
         )
+        post_comparison(comparison, required=required, actor=actor)
     return comparison
+
+
+def post_comparison(comparison: Comparison, *, required: int = 1, actor: Actor = SYSTEM) -> None:
+    """Puts the pair before people; again is no harm. The item tells nothing that is sealed."""
+    pair = bytes(comparison.first_digest) + bytes(comparison.second_digest)
+    post_item(
+        project_id=comparison.project_id,
+        kind=COMPARISON,
+        subject_id=comparison.pk,
+        subject_digest=hashlib.sha256(pair).digest(),
+        title=comparison.run.goal,
+        about=f"run {comparison.run.number}, 2 siblings",
+        required=required,
+        actor=actor,
+    )
 
 
 def _heads_json(comparison: Comparison) -> dict[str, str]:
@@ -170,13 +192,15 @@ def label_comparison(
     rationale: str = "",
     corrected: str = "",
     seen_heads: Mapping[str, str] | None = None,
+    claim: UUID | None = None,
 ) -> Label:
     """One reviewer's judgement, `choice` naming the side as this reviewer saw it.
 
     `strength` is from 1 to 5; `scores` maps a rubric's names to numbers; `seen_heads` may give the
     digests (hex) that the reviewer looked at, as `{"left": …, "right": …}`. Refused: HeadMoved
     when a branch has grown, AlreadyLabelled for the second label that stands, SidesNotDrawn when
-    the reviewer never saw the pair, BadLabel with a pointer.
+    the reviewer never saw the pair, BadLabel with a pointer. With a `claim` of the pair's item in
+    the inbox the label needs that claim's seat (ClaimLost).
     """
     comparison = _find(comparison_id, actor)
     user_id = _reviewer(actor, comparison.project_id)
@@ -202,6 +226,17 @@ def label_comparison(
     except IntegrityError as error:
         raise AlreadyLabelled("Withdraw your label before you give another.") from error
     _record_label(comparison, label, actor)
+    record_decision(
+        project_id=comparison.project_id,
+        kind=COMPARISON,
+        subject_id=comparison.pk,
+        actor=actor,
+        answer=label.choice,
+        result={"label": str(label.pk)},
+        reason=label.rationale,
+        claim=claim,
+    )
+    post_disagreement(comparison)
     return label
 
 
@@ -318,4 +353,13 @@ def withdraw_label(*, label_id: UUID, actor: Actor, reason: str = "") -> Label:
         before={"label": str(label.pk), "choice": label.choice},
         reason=reason,
     )
+    withdraw_decision(
+        project_id=label.project_id,
+        kind=COMPARISON,
+        subject_id=label.comparison_id,
+        reviewer_id=label.reviewer_id,
+        actor=actor,
+        reason=reason,
+    )
+    post_disagreement(label.comparison)
     return label

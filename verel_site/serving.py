@@ -25,6 +25,7 @@ from verdicts.uploads import UploadWorker
 from verel_site.access.pruning import PRUNE_SECONDS, prune
 from verel_site.background import Background, Job
 from verel_site.heads import SIGN_SECONDS, keep_heads
+from verel_site.inbox.sweeps import INBOX_SECONDS, InboxSweep
 from verel_site.outbox.promises import sweep_promises
 from verel_site.supervision import Child, Supervisor, end_when_stuck
 
@@ -91,6 +92,7 @@ def standing_jobs() -> list[Job]:
         Job("pruning", prune, pause_seconds=PRUNE_SECONDS),
         Job("search index", index_news, pause_seconds=1.0),
         Job("uploads", uploads.run_once, pause_seconds=1.0, on_stop=uploads.stop.set),
+        Job("inbox", InboxSweep().run_once, pause_seconds=INBOX_SECONDS),
         Job("suites", tend_suites, pause_seconds=TEND_SECONDS),
     ]
 

@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "verel_site.access",
     "verel_site.audit",
     "verel_site.outbox",
+    "verel_site.inbox",
     "verel_site.administration",
     "branches",
     "verdicts",

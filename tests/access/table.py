@@ -238,6 +238,8 @@ ADMIN: Final[dict[str, Row]] = {
     **LEDGER("access.loginfailures"),
     **LEDGER("audit.auditentry"),
     **LEDGER("outbox.promise"),
+    **LEDGER("inbox.item"),
+    **LEDGER("inbox.decision"),
     **LEDGER("branches.run"),
     **LEDGER("branches.branch"),
     **LEDGER("branches.event"),
