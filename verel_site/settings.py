@@ -78,6 +78,7 @@ INSTALLED_APPS = [
     "verel_site.administration",
     "branches",
     "verdicts",
+    "memory",
     "verel_site",
 ]
 

@@ -49,12 +49,12 @@ def put_entries(project_id: UUID, entries: Iterable[Entry]) -> None:
                 "INSERT INTO branches_search (project_id, position, words) "
                 "VALUES (%s, %s, %s::tsvector) "
                 "ON CONFLICT (project_id, position) DO UPDATE SET words = EXCLUDED.words",
-                [(project_id, at, _as_vector(doc, scope)) for at, doc, scope in entries],
+                [(project_id, at, as_vector(doc, scope)) for at, doc, scope in entries],
             )
         else:
             cursor.executemany(
                 "INSERT INTO branches_search (rowid, words) VALUES (%s, %s)",
-                [(at, _as_text(doc, scope)) for at, doc, scope in entries],
+                [(at, as_text(doc, scope)) for at, doc, scope in entries],
             )
 
 
@@ -88,14 +88,15 @@ def find_positions(
     """
     sql = _FIND[connection.vendor, ascending]
     matched: list[Any] = (
-        [project_id, _as_tsquery(clauses)] if _is_postgresql() else [_as_match(clauses)]
+        [project_id, as_tsquery(clauses)] if _is_postgresql() else [as_match(clauses)]
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [*matched, after, before, limit])
         return [row[0] for row in cursor.fetchall()]
 
 
-def _as_text(document: Document, scope: Sequence[str]) -> str:
+def as_text(document: Document, scope: Sequence[str]) -> str:
+    """What FTS5 is given."""
     return " ".join([*scope, BREAK, *document.sequence, *_apart(document.loose)])
 
 
@@ -105,7 +106,8 @@ def _apart(words: Iterable[str]) -> Iterator[str]:
         yield word
 
 
-def _as_vector(document: Document, scope: Sequence[str]) -> str:
+def as_vector(document: Document, scope: Sequence[str]) -> str:
+    """A `tsvector` in text."""
     places: dict[str, list[str]] = {}
     for at, word in enumerate(document.sequence, start=1):
         if word != BREAK:
@@ -118,7 +120,7 @@ def _as_vector(document: Document, scope: Sequence[str]) -> str:
     )
 
 
-def _as_match(clauses: Sequence[Clause]) -> str:
+def as_match(clauses: Sequence[Clause]) -> str:
     """In FTS5's words. NOT takes two sides there, so those without come last, as one."""
     wanted = [_any_of(clause, _fts_term, " OR ") for clause in clauses if not clause.negated]
     refused = [_any_of(clause, _fts_term, " OR ") for clause in clauses if clause.negated]
@@ -126,7 +128,8 @@ def _as_match(clauses: Sequence[Clause]) -> str:
     return f"({matched}) NOT ({' OR '.join(refused)})" if refused else matched
 
 
-def _as_tsquery(clauses: Sequence[Clause]) -> str:
+def as_tsquery(clauses: Sequence[Clause]) -> str:
+    """In PostgreSQL's words."""
     return " & ".join(
         ("!" if clause.negated else "") + _any_of(clause, _ts_term, " | ") for clause in clauses
     )

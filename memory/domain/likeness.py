@@ -9,7 +9,7 @@ import unicodedata
 from typing import Final
 
 NEAR: Final = 0.8
-_WORD: Final = re.compile(r"[^\W_]+(?:[._/\-:][^\W_]+)*|_+\w*")
+_WORD: Final = re.compile(r"[/~.#$\-]?[^\W_]+(?:[._/\-:][^\W_]+)*|_+\w*")
 _NUMBER: Final = re.compile(r"\d")
 # fmt: off
 _NEGATIONS: Final = frozenset({
@@ -55,5 +55,8 @@ def decisive(words: frozenset[str]) -> frozenset[str]:
     return frozenset(
         word
         for word in words
-        if word in _NEGATIONS or _NUMBER.search(word) or any(sign in word for sign in "._/:")
+        if word in _NEGATIONS
+        or _NUMBER.search(word)
+        or word[0] == "-"
+        or any(sign in word for sign in "._/:~#$")
     )

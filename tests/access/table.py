@@ -265,6 +265,18 @@ ADMIN: Final[dict[str, Row]] = {
     **LEDGER("verdicts.comparison"),
     **LEDGER("verdicts.sideorder"),
     **LEDGER("verdicts.label"),
+    **LEDGER("memory.record"),
+    **LEDGER("memory.evidence"),
+    **LEDGER("memory.refusedvalue"),
+    **LEDGER("memory.promotionrequest"),
+    **LEDGER("memory.promotiondecision"),
+    **LEDGER("memory.assembly"),
+    **LEDGER("memory.retrieval"),
+    **LEDGER("memory.skillfile"),
+    **LEDGER("memory.episode"),
+    **LEDGER("memory.memorycursor"),
+    **LEDGER("memory.intention"),
+    **LEDGER("memory.intentionfire"),
 }
 
 TABLE: Final[dict[str, Row]] = {**API, **PAGES, **SOCKETS, **ADMIN}

@@ -21,6 +21,7 @@ class Right(StrEnum):
     REPORT = "reports:write"
     EXPORT = "exports:read"
     RUN_SUITES = "suites:run"
+    PROPOSE = "memory:propose"
     CURATE = "curate"
     ADMINISTER = "administer"
 
@@ -52,6 +53,7 @@ _REVIEWER: Final = _VIEWER | {
     Right.MERGE,
     Right.IMPORT,
     Right.EXPORT,
+    Right.PROPOSE,
 }
 _CURATOR: Final = _REVIEWER | {Right.CURATE}
 _ADMIN: Final = _CURATOR | {Right.ADMINISTER, Right.BYPASS_GATE}
@@ -68,7 +70,7 @@ RIGHTS_OF_SCOPE: Final[dict[Scope, frozenset[Right]]] = {
     Scope.CONTEXT_READ: frozenset({Right.READ}),
     Scope.BRANCHES_RUN: frozenset({Right.RUN_BRANCHES, Right.FORK, Right.READ}),
     Scope.REPORTS_WRITE: frozenset({Right.REPORT, Right.READ}),
-    Scope.MEMORY_PROPOSE: frozenset({Right.READ}),
+    Scope.MEMORY_PROPOSE: frozenset({Right.PROPOSE, Right.READ}),
     Scope.EXPORTS_READ: frozenset({Right.EXPORT, Right.READ}),
     Scope.SUITES_RUN: frozenset({Right.RUN_SUITES, Right.READ}),
     Scope.ADMIN: _ADMIN,

@@ -1,0 +1,183 @@
+"""What speaks for a record: events of the project's own journal, counted by independent runs.
+
+A source is named by its event, never taken on the proposer's word. So restating something a
+hundred times from one run is one piece of support, and an agent cannot cite what did not happen.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from branches.models import Event
+from memory.domain.entailment import Corroborator
+from memory.domain.terms import PRECISE_SOURCES, Trust
+from memory.domain.trust import (
+    Corroborated,
+    contradict_confidence,
+    move_trust,
+    support_confidence,
+)
+from memory.models import Evidence, Record
+from verdicts.models import Report
+from verel_site.access.actors import Actor
+from verel_site.kit.refusals import Unprocessable
+from verel_site.kit.strict_json import encode_sorted
+
+MAX_EVIDENCE: Final = 50
+
+
+class BadEvidence(Unprocessable):
+    code = "bad_evidence"
+    title = "The evidence is not there"
+
+
+@dataclass(frozen=True)
+class Cited:
+    """An event that a proposer cites; `report` names a precise grader's word on its branch."""
+
+    event_id: UUID
+    quote: str = ""
+    score: float | None = None
+    report: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A citation that was looked up; `corroborator` is what the report says, if one was named."""
+
+    cited: Cited
+    event: Event
+    report: Report | None
+
+    @property
+    def corroborator(self) -> Corroborator | None:
+        if self.report is None:
+            return None
+        agrees = self.report.verdict == "pass" and not self.report.errored
+        return Corroborator(self.report.grader, str(self.event.branch_id), agrees)
+
+
+def find_sources(*, project_id: UUID, cited: Sequence[Cited]) -> list[Source]:
+    """Every cited event and report, in the project. Raises BadEvidence with a pointer."""
+    if len(cited) > MAX_EVIDENCE:
+        raise BadEvidence(f"At most {MAX_EVIDENCE} sources.", pointer="/evidence")
+    rows = Event.objects.filter(project_id=project_id, event_id__in=[c.event_id for c in cited])
+    events = {row.event_id: row for row in rows.defer("payload")}
+    named = [c.report for c in cited if c.report is not None]
+    reports = Report.objects.filter(project_id=project_id).in_bulk(named) if named else {}
+    sources: dict[UUID, Source] = {}
+    for index, one in enumerate(cited):
+        event = events.get(one.event_id)
+        if event is None:
+            raise BadEvidence(
+                f"There is no event {one.event_id} in this project.",
+                pointer=f"/evidence/{index}/event",
+            )
+        report = _check_report(one, event, reports, index)
+        sources.setdefault(one.event_id, Source(one, event, report))
+    return list(sources.values())
+
+
+def _check_report(
+    cited: Cited, event: Event, reports: dict[UUID, Report], index: int
+) -> Report | None:
+    if cited.report is None:
+        return None
+    report = reports.get(cited.report)
+    here = f"/evidence/{index}/report"
+    if report is None or report.branch_id != event.branch_id or report.head_seq < event.seq:
+        raise BadEvidence("The report is about this branch, at the event or later.", pointer=here)
+    if report.grader not in PRECISE_SOURCES:
+        told = ", ".join(sorted(PRECISE_SOURCES))
+        raise BadEvidence(f"Only a precise grader corroborates: {told}.", pointer=here)
+    return report
+
+
+def add_support(record: Record, sources: Sequence[Source], *, actor: Actor) -> int:
+    """Adds what is new of the sources; answers how many. Only a run that spoke for the record for
+    the first time moves its confidence, and with it perhaps its trust."""
+    before = count_runs(record)
+    added = _add(record, sources, actor=actor, agrees=True)
+    record.support_count = count_runs(record)
+    for _ in range(record.support_count - before):
+        record.confidence = support_confidence(record.confidence)
+    moved = Corroborated(record.support_count)
+    record.trust = move_trust(Trust(record.trust), moved, support=record.support_count).value
+    record.save(update_fields=["support_count", "confidence", "trust"])
+    return added
+
+
+def add_contradiction(record: Record, sources: Sequence[Source], *, actor: Actor) -> None:
+    """The sources speak against the record. A verified one keeps its confidence: a person decides
+    about it, and no flood of contradictions does."""
+    before = count_runs(record, agrees=False)
+    _add(record, sources, actor=actor, agrees=False)
+    record.contradiction_count = count_runs(record, agrees=False)
+    if record.trust != Trust.VERIFIED.value:
+        for _ in range(record.contradiction_count - before):
+            record.confidence = contradict_confidence(record.confidence)
+    record.save(update_fields=["contradiction_count", "confidence"])
+
+
+def _add(record: Record, sources: Sequence[Source], *, actor: Actor, agrees: bool) -> int:
+    known = set(record.evidence.values_list("event_id", flat=True))
+    rows = [
+        Evidence(
+            project_id=record.project_id,
+            record=record,
+            event_id=source.event.event_id,
+            position=source.event.position,
+            run_id=source.event.run_id,
+            branch_id=source.event.branch_id,
+            seq=source.event.seq,
+            source=source.event.source,
+            quote=source.cited.quote,
+            score=source.cited.score,
+            corroborator=_tell(source),
+            agrees=agrees,
+            by_name=actor.name,
+        )
+        for source in sources
+        if source.event.event_id not in known
+    ]
+    Evidence.objects.bulk_create(rows)
+    return len(rows)
+
+
+def _tell(source: Source) -> dict[str, Any]:
+    if source.report is None:
+        return {}
+    return {
+        "report": str(source.report.pk),
+        "grader": source.report.grader,
+        "verdict": source.report.verdict,
+        "receipt": source.report.receipt_standing,
+    }
+
+
+def count_runs(record: Record, *, agrees: bool = True) -> int:
+    """Independent episodes: two of one run are one."""
+    rows = Evidence.objects.filter(record=record, agrees=agrees)
+    return rows.values("run_id").distinct().count()
+
+
+def list_evidence(record: Record) -> list[dict[str, Any]]:
+    """As a promotion request pins it: what was known when it was asked, in one order."""
+    rows = record.evidence.order_by("position")
+    return [
+        {
+            "event": str(row.event_id),
+            "run": str(row.run_id),
+            "score": row.score,
+            "agrees": row.agrees,
+            "quote": row.quote,
+            "corroborator": row.corroborator,
+        }
+        for row in rows
+    ]
+
+
+def evidence_digest(listed: Sequence[dict[str, Any]]) -> bytes:
+    return hashlib.sha256(b"verel evidence 1" + encode_sorted(list(listed))).digest()

@@ -1,0 +1,27 @@
+"""Queries with a name. Every one that answers a reader starts at what that reader may see."""
+
+from typing import TYPE_CHECKING, Self
+
+from memory.domain.terms import Standing
+from verel_site.access.querysets import Visible
+
+if TYPE_CHECKING:
+    from memory.models import Episode, Intention, PromotionRequest, Record  # noqa: F401 -- bases name them
+
+
+class RecordQuerySet(Visible["Record"]):
+    def live(self) -> Self:
+        """What may be recalled."""
+        return self.filter(standing=Standing.LIVE.value)
+
+
+class RequestQuerySet(Visible["PromotionRequest"]):
+    pass
+
+
+class EpisodeQuerySet(Visible["Episode"]):
+    pass
+
+
+class IntentionQuerySet(Visible["Intention"]):
+    pass

@@ -1,0 +1,56 @@
+"""Typed builders of memory, through the real actions."""
+
+from typing import Any
+
+from branches.models import Event
+from memory.domain.terms import Answer
+from memory.evidence import Cited
+from memory.facts import propose_fact
+from memory.models import Record
+from memory.promotion import Decided, Said, decide_record
+from memory.records import Proposed
+from tests.make import append, make_message, make_run
+from verel_site.access.actors import SYSTEM, Actor
+from verel_site.access.models import Project
+
+CAP: dict[str, Any] = {"subject": "limits.bolus", "predicate": "max_dose"}
+
+
+def make_source(project: Project, text: str = "The cap held") -> Event:
+    """An event of a run of its own: one independent episode."""
+    trunk = make_run(project)[1]
+    append(trunk, make_message("assistant", text))
+    return Event.objects.get(branch=trunk, seq=2)
+
+
+def cite(*events: Event, **more: Any) -> list[Cited]:
+    return [Cited(event.event_id, **more) for event in events]
+
+
+def propose(project: Project, text: str, *, actor: Actor = SYSTEM, **more: Any) -> Proposed:
+    return propose_fact(project_id=project.pk, actor=actor, text=text, **more)
+
+
+def make_fact(project: Project, text: str, **more: Any) -> Record:
+    return propose(project, text, **more).record
+
+
+def make_corroborated(project: Project, text: str, **more: Any) -> Record:
+    """A fact that three independent runs support."""
+    events = [make_source(project) for _ in range(3)]
+    return make_fact(project, text, evidence=cite(*events), **more)
+
+
+def answer(record: Record, actor: Actor, said: Answer, reason: str = "", **more: Any) -> Decided:
+    """A person's answer about the record as it stands."""
+    record.refresh_from_db()
+    told = Said(said, bytes(record.digest), reason=reason, **more)
+    decided = decide_record(record_id=record.record_id, actor=actor, said=told)
+    record.refresh_from_db()
+    return decided
+
+
+def make_verified(project: Project, text: str, curator: Actor, **more: Any) -> Record:
+    record = make_fact(project, text, **more)
+    answer(record, curator, Answer.PROMOTE)
+    return record
