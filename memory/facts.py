@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import transaction
+
 from memory.domain.content import BadKey, make_key
 from memory.domain.terms import ItemType, Kind
 from memory.evidence import Cited
@@ -15,6 +17,7 @@ MAX_TEXT: Final = 2_000
 MAX_OBJECT: Final = 1_000
 
 
+@transaction.atomic
 def propose_fact(
     *,
     project_id: UUID,

@@ -215,7 +215,7 @@ def decide_promotion(*, request_id: UUID, actor: Actor, said: Said) -> Decided:
     """A person's answer to a request. What is void, by now or by this answer's digests, is told
     with what moved; a fresh request stands in its place."""
     request = find_request(actor=actor, request_id=request_id)
-    _demand_person(actor, request.project_id)
+    demand_person(actor, request.project_id)
     moved = _refresh(request_id)
     if moved is not None:
         raise moved
@@ -232,7 +232,7 @@ def decide_record(*, record_id: UUID, actor: Actor, said: Said) -> Decided:
     """The same answer about a record that nobody asked about. If a request is open, it is that
     one's answer."""
     record = find_record(actor=actor, record_id=record_id)
-    _demand_person(actor, record.project_id)
+    demand_person(actor, record.project_id)
     lock_project(project_id=record.project_id)
     record.refresh_from_db()
     if bytes(record.digest) != said.content_digest:
@@ -268,7 +268,8 @@ def decide_many(*, actor: Actor, said: Iterable[tuple[UUID, Said]]) -> list[Row]
     return rows
 
 
-def _demand_person(actor: Actor, project_id: UUID) -> None:
+def demand_person(actor: Actor, project_id: UUID) -> None:
+    """Only a person with the right to curate decides, whatever a key's scopes are."""
     actor.demand(project_id, Right.CURATE)
     if actor.kind != "person":
         raise Forbidden("A key proposes, a person decides.")
@@ -535,7 +536,7 @@ def clear_refusal(*, refused_id: int, actor: Actor, reason: str) -> RefusedValue
     refused = rows.select_related("record").first()
     if refused is None:
         raise NotFound("There is no such refusal that you may see.")
-    _demand_person(actor, refused.project_id)
+    demand_person(actor, refused.project_id)
     if not reason.strip():
         raise ReasonNeeded("Clearing a refusal takes a reason.", pointer="/reason")
     cleared = RefusedValue.objects.filter(pk=refused_id, cleared_at=None).update(

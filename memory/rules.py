@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from django.db import transaction
+
 from memory.domain.content import fold
 from memory.domain.expression import BadExpression, parse_rule, write_condition, write_rule
 from memory.domain.terms import ItemType, Kind
@@ -21,6 +23,7 @@ class BadRule(BadRecord):
     title = "The rule cannot be read"
 
 
+@transaction.atomic
 def propose_rule(
     *,
     project_id: UUID,

@@ -35,6 +35,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/docs/", docs, name="docs"),
     path("api/v1/", include("branches.api.urls")),
     path("api/v1/", include("verdicts.api.urls")),
+    path("api/v1/", include("memory.api.urls")),
     path("api/v1/", include(fallback_urlpatterns)),
     path("", include(make_urlpatterns(read_run_verdicts, read_head_reports))),
     path("", include("verdicts.urls")),

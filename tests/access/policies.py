@@ -41,6 +41,7 @@ HOLDERS: Final[Mapping[Right, frozenset[str]]] = {
     Right.REPORT: frozenset(["key reports:write"]),
     Right.EXPORT: _JUDGES | {"key exports:read"},
     Right.RUN_SUITES: frozenset(["key suites:run"]),
+    Right.PROPOSE: _JUDGES | {"key memory:propose"},
     Right.CURATE: frozenset(["curator", "admin", "key admin"]),
     Right.ADMINISTER: frozenset(["admin", "key admin"]),
 }

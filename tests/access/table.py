@@ -128,6 +128,33 @@ API: Final[dict[str, Row]] = {
     "ANY /api/v1/*": SIGNED_IN(ok=404),
     "GET /api/schema/": PUBLIC(),
     "GET /api/docs/": PUBLIC(),
+    "POST /api/v1/memory/proposals": RIGHT(
+        Right.PROPOSE, ok=201, body={"project": "{project}", "text": "x"}
+    ),
+    "GET /api/v1/memory/facts": READ(query="project={project}"),
+    "GET /api/v1/memory/rules": READ(query="project={project}"),
+    "GET /api/v1/memory/skills": READ(query="project={project}"),
+    "GET /api/v1/memory/records/<record>": READ(),
+    "GET /api/v1/memory/promotions": READ(query="project={project}"),
+    "POST /api/v1/memory/promotions": RIGHT(Right.PROPOSE, ok=201, body={"record": "{record}"}),
+    "GET /api/v1/memory/promotions/<promotion>": READ(),
+    # A key that may administer gets as far as the act, which is for people.
+    "POST /api/v1/memory/promotions/<promotion>/decide": RIGHT(
+        Right.CURATE,
+        body={"answer": "promote", "content_digest": "{record_digest}"},
+        but={"key admin": 403},
+    ),
+    "POST /api/v1/memory/decisions": RIGHT(
+        Right.CURATE,
+        body={
+            "project": "{project}",
+            "answer": "bury",
+            "records": [{"record": "{record}", "content_digest": "{record_digest}"}],
+        },
+        but={"key admin": 403},
+    ),
+    "GET /api/v1/memory/context": READ(query="project={project}&goal=go"),
+    "GET /api/v1/memory/contexts/<context>": READ(),
 }
 
 PAGES: Final[dict[str, Row]] = {

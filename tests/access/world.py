@@ -11,6 +11,9 @@ from branches.datasets import make_dataset
 from branches.domain import terms
 from branches.merges import merge_branches
 from branches.models import Approval, Branch, Event, Import, Merge
+from memory.facts import propose_fact
+from memory.promotion import request_promotion
+from memory.recall import assemble_context
 from tests.make import (
     append,
     make_draft,
@@ -89,6 +92,7 @@ class World:
             "fresh": str(uuid4()),
             "suite": str(self._make_suite()),
         }
+        self.ids |= self._make_memory()
         asked = Approval.objects.get()
         self.ids |= {"approval": str(asked.pk), "asked": bytes(asked.request_digest).hex()}
 
@@ -115,6 +119,21 @@ class World:
             reserve=[{"name": "b", "body": MARK}],
         )
         return freeze_draft(suite_id=suite.pk, actor=SYSTEM).pk
+
+    def _make_memory(self) -> dict[str, str]:
+        told = propose_fact(
+            project_id=self.project.pk, actor=SYSTEM, text=f"The cap of the dose is {MARK}"
+        )
+        record = told.record
+        asked = request_promotion(record_id=record.record_id, actor=SYSTEM)
+        context = assemble_context(project_id=self.project.pk, actor=SYSTEM, goal=MARK)
+        return {
+            "record": str(record.record_id),
+            "record_digest": bytes(record.digest).hex(),
+            "record_number": str(record.number),
+            "promotion": str(asked.pk),
+            "context": str(context.pk),
+        }
 
     def _make_asking(self) -> Branch:
         asking = make_run(self.project, goal=MARK)[1]

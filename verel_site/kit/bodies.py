@@ -5,7 +5,8 @@ default; without a default it is required. A field that nobody reads is refused,
 likely a misspelt one.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -59,6 +60,19 @@ class Body:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise _refuse(name, f"a whole number from {low} to {high}")
         return value
+
+    def number_or_none(self, name: str, *, low: float, high: float) -> float | None:
+        """A number from `low` to `high`, or None where there is none."""
+        value = self._value.get(name)
+        if value is None:
+            return None
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not low <= value <= high
+        ):
+            raise _refuse(name, f"a number from {low:g} to {high:g}")
+        return float(value)
 
     def flag(self, name: str, *, default: bool) -> bool:
         value = self._value.get(name)
@@ -118,6 +132,15 @@ class Body:
             )
             for key, value in self.object(name).items()
         }
+
+
+@contextmanager
+def inside(pointer: str) -> Iterator[None]:
+    """Faults of a `Body` that is read within it point under `pointer`."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(error.detail, pointer=f"{pointer}{error.pointer or ''}") from error
 
 
 def _refuse(name: str, wanted: str) -> BadInput:

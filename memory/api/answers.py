@@ -1,0 +1,109 @@
+"""Rows as the JSON objects that clients get; `serializers` describes the same shapes."""
+
+from datetime import datetime
+from typing import Any
+
+from memory.evidence import list_evidence
+from memory.models import Assembly, PromotionRequest, Record
+from memory.promotion import Decided, Row
+
+type Json = dict[str, Any]
+
+
+def record_json(record: Record, now: datetime) -> Json:
+    return {
+        "record": str(record.record_id),
+        "project": str(record.project_id),
+        "label": record.label,
+        "number": record.number,
+        "kind": record.kind,
+        "version": record.version,
+        "scope": record.scope,
+        "tier": record.tier,
+        "text": record.text,
+        "subject": record.subject,
+        "predicate": record.predicate,
+        "object": record.object,
+        "subj_pred_key": record.key,
+        "expression": record.expression,
+        "details": record.details,
+        "item_type": record.item_type,
+        "content_digest": bytes(record.digest).hex(),
+        "trust": record.trust,
+        "standing": record.standing,
+        "held_for": record.held_for,
+        "suppressed_by": str(record.suppressed_by.record_id) if record.suppressed_by else None,
+        "grounding": record.grounding,
+        "source": record.source,
+        "epistemic_confidence": round(record.confidence, 6),
+        "support_count": record.support_count,
+        "contradiction_count": record.contradiction_count,
+        "retrieval": {
+            "count": record.retrieval_count,
+            "last": record.retrieved_at.isoformat() if record.retrieved_at else None,
+            "strength": round(record.strength(now), 6),
+        },
+        "by": {"kind": record.by_kind, "id": record.by_id, "name": record.by_name},
+        "created_at": record.created_at.isoformat(),
+        "asserted_at": record.asserted_at.isoformat(),
+    }
+
+
+def detail_json(record: Record, now: datetime) -> Json:
+    return {**record_json(record, now), "provenance": list_evidence(record)}
+
+
+def request_json(request: PromotionRequest) -> Json:
+    return {
+        "promotion": str(request.pk),
+        "record": str(request.record.record_id),
+        "label": request.record.label,
+        "state": request.state,
+        "void_reason": request.void_reason,
+        "content_digest": bytes(request.content_digest).hex(),
+        "evidence_digest": bytes(request.evidence_digest).hex(),
+        "evidence": request.evidence,
+        "conflicts": request.conflicts,
+        "gate": request.gate,
+        "by": {"kind": request.by_kind, "id": request.by_id, "name": request.by_name},
+        "deferred_until": request.deferred_until.isoformat() if request.deferred_until else None,
+        "created_at": request.created_at.isoformat(),
+    }
+
+
+def decided_json(decided: Decided) -> Json:
+    return {
+        "record": str(decided.record.record_id),
+        "answer": decided.decision.answer,
+        "trust": decided.record.trust,
+        "standing": decided.record.standing,
+        "scope": decided.record.scope,
+        "other": str(decided.other.record_id) if decided.other else None,
+        "by": decided.decision.by_name,
+        "reason": decided.decision.reason,
+        "at": decided.decision.created_at.isoformat(),
+    }
+
+
+def row_json(row: Row) -> Json:
+    return {
+        "record": str(row.record_id),
+        "decided": decided_json(row.decided) if row.decided else None,
+        "problem": row.refusal.as_problem() if row.refusal else None,
+    }
+
+
+def assembly_json(assembly: Assembly) -> Json:
+    return {
+        "context": str(assembly.pk),
+        "project": str(assembly.project_id),
+        "role": assembly.role,
+        "goal": assembly.goal,
+        "scopes": assembly.scopes,
+        "tokens": assembly.tokens,
+        "policy": assembly.result["policy"],
+        "entered": assembly.result["entered"],
+        "left_out": assembly.result["left_out"],
+        "text": "\n".join(one["text"] for one in assembly.result["entered"]),
+        "created_at": assembly.created_at.isoformat(),
+    }

@@ -1,0 +1,183 @@
+"""Proposals and records: anything that may propose adds to them, nothing here decides."""
+
+from typing import Any, Final
+from uuid import UUID
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from branches.selectors.listings import pick_project
+from memory.api.answers import detail_json, record_json
+from memory.api.serializers import (
+    ProposalSerializer,
+    ProposedSerializer,
+    RecordDetailSerializer,
+    RecordListSerializer,
+)
+from memory.domain.terms import ItemType, Kind
+from memory.evidence import MAX_EVIDENCE, Cited
+from memory.facts import MAX_OBJECT, MAX_TEXT, propose_fact
+from memory.promotion import find_record
+from memory.records import Proposed
+from memory.rules import propose_rule
+from memory.selectors import list_records, read_filter
+from verel_site.access.actors import Actor
+from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented, query_parameter
+from verel_site.access.idempotency import Answer, answer_once
+from verel_site.access.rights import Right
+from verel_site.kit.bodies import Body, inside
+from verel_site.kit.cursors import read_page
+from verel_site.kit.refusals import BadInput
+
+FIELDS: Final = (
+    "project", "kind", "text", "scope", "subject", "predicate", "object", "item_type", "entities",
+    "relations", "expression", "source", "entailment", "evidence",
+)  # fmt: skip
+CITED: Final = ("event", "quote", "score", "report")
+MAX_NAME: Final = 200
+MAX_LISTED: Final = 64
+FILTERS: Final = (
+    query_parameter("project", "slug or id; needed where the key reads several"),
+    query_parameter("trust", "unverified, corroborated or verified"),
+    query_parameter("standing", "live, held, suppressed, buried or refused; all by default"),
+    query_parameter("scope", "team, global, repo:NAME or agent:NAME"),
+    query_parameter("q", 'words that a record has; "phrases", -exclusions, begin*'),
+)
+
+
+class Proposals(Endpoint):
+    @documented(body=ProposalSerializer, answers={201: ProposedSerializer}, creates=True)
+    def post(self, request: Request) -> Response:
+        """Proposes a fact or a design rule. `became` tells what came of it: new, support of a
+        record that says the same, held for a person, or suppressed by one that is trusted more."""
+        body = Body(request.data, fields=FIELDS)
+        named = body.text("project", longest=64, default="")
+        project = pick_project(actor=self.actor, named=named or None, pointer="/project")
+        self.actor.demand(project.pk, Right.PROPOSE)
+
+        def act() -> Answer:
+            told = read_proposal(body, project.pk, self.actor)
+            return 201, {
+                "became": told.became.value,
+                "suspicions": [{"code": s.code, "says": s.says} for s in told.suspicions],
+                "record": record_json(told.record, timezone.now()),
+            }
+
+        return answer_once(request, project_id=project.pk, actor=self.actor, act=act)
+
+
+def read_proposal(body: Body, project_id: UUID, actor: Actor) -> Proposed:
+    kind = body.choice("kind", (Kind.FACT.value, Kind.RULE.value), default=Kind.FACT.value)
+    items = [item.value for item in ItemType]
+    default = ItemType.UI_FIX if kind == Kind.RULE.value else ItemType.API_CONTRACT
+    shared: dict[str, Any] = {
+        "project_id": project_id,
+        "actor": actor,
+        "text": body.text("text", longest=MAX_TEXT + 1, default=""),
+        "scope": body.text("scope", longest=120, default="team"),
+        "item_type": ItemType(body.choice("item_type", items, default=default.value)),
+        "source": body.text("source", longest=40, default=""),
+        "entailment": body.number_or_none("entailment", low=0, high=1),
+        "evidence": read_cited(body),
+    }
+    if kind == Kind.RULE.value:
+        return propose_rule(expression=body.text("expression", longest=MAX_TEXT + 1), **shared)
+    return propose_fact(
+        subject=body.text("subject", longest=MAX_NAME, default=""),
+        predicate=body.text("predicate", longest=MAX_NAME, default=""),
+        object=body.text("object", longest=MAX_OBJECT, default=""),
+        entities=_read_names(body, "entities"),
+        relations=_read_few(body, "relations"),
+        **shared,
+    )
+
+
+def read_cited(body: Body) -> list[Cited]:
+    listed = _read_few(body, "evidence", most=MAX_EVIDENCE)
+    cited = []
+    for index, item in enumerate(listed):
+        with inside(f"/evidence/{index}"):
+            one = Body(item, fields=CITED)
+            cited.append(
+                Cited(
+                    event_id=one.uuid("event"),
+                    quote=one.text("quote", longest=2_000, default=""),
+                    score=one.number_or_none("score", low=0, high=1),
+                    report=one.uuid_or_none("report"),
+                )
+            )
+    return cited
+
+
+def _read_few(body: Body, name: str, most: int = MAX_LISTED) -> list[Any]:
+    listed = body.listed(name)
+    if len(listed) > most:
+        raise BadInput(f"{name} takes a list of at most {most}.", pointer=f"/{name}")
+    return listed
+
+
+def _read_names(body: Body, name: str) -> list[str]:
+    listed = _read_few(body, name)
+    for index, item in enumerate(listed):
+        if not isinstance(item, str) or not 0 < len(item) <= MAX_NAME:
+            raise BadInput(
+                f"{name} takes texts of at most {MAX_NAME} characters.", pointer=f"/{name}/{index}"
+            )
+    return listed
+
+
+class _RecordList(Endpoint):
+    kind = Kind.FACT
+
+    def listed(self, request: Request) -> Response:
+        after, limit = read_page(request.query_params)
+        project = pick_project(actor=self.actor, named=request.query_params.get("project"))
+        wanted = read_filter(request.query_params, kind=self.kind.value)
+        page = list_records(
+            actor=self.actor, project_id=project.pk, wanted=wanted, after=after, limit=limit
+        )
+        now = timezone.now()
+        return Response(
+            {
+                "results": [record_json(row, now) for row in page.rows],
+                "next": page.rows[-1].number if page.more else None,
+            }
+        )
+
+
+class FactList(_RecordList):
+    @extend_schema(operation_id="memory_facts_list")
+    @documented(answers={200: RecordListSerializer}, parameters=[*PAGING_PARAMETERS, *FILTERS])
+    def get(self, request: Request) -> Response:
+        """Facts by number, whatever their standing."""
+        return self.listed(request)
+
+
+class RuleList(_RecordList):
+    kind = Kind.RULE
+
+    @extend_schema(operation_id="memory_rules_list")
+    @documented(answers={200: RecordListSerializer}, parameters=[*PAGING_PARAMETERS, *FILTERS])
+    def get(self, request: Request) -> Response:
+        """Design rules by number, whatever their standing."""
+        return self.listed(request)
+
+
+class SkillList(_RecordList):
+    kind = Kind.SKILL
+
+    @extend_schema(operation_id="memory_skills_list")
+    @documented(answers={200: RecordListSerializer}, parameters=[*PAGING_PARAMETERS, *FILTERS])
+    def get(self, request: Request) -> Response:
+        """Skills by number; each version is a record of its own."""
+        return self.listed(request)
+
+
+class RecordDetail(Endpoint):
+    @documented(answers={200: RecordDetailSerializer})
+    def get(self, request: Request, record: UUID) -> Response:
+        """A record with its provenance."""
+        found = find_record(actor=self.actor, record_id=record)
+        return Response(detail_json(found, timezone.now()))

@@ -1,0 +1,227 @@
+"""The shapes of requests and answers, for the OpenAPI schema. They describe; they do not validate:
+bodies are read by `kit.bodies`, and answers are built by `answers`. A test holds both together."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from memory.domain.terms import Answer, ItemType, Kind, RequestState, Standing, Tier, Trust
+from memory.records import Became
+
+
+class Shape(serializers.Serializer[Any]):
+    """An object with named fields."""
+
+
+class WhoSerializer(Shape):
+    kind = serializers.CharField(help_text="person, key or system")
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class CitedSerializer(Shape):
+    event = serializers.UUIDField(help_text="an event of the project's own journal")
+    quote = serializers.CharField(required=False)
+    score = serializers.FloatField(required=False, help_text="how far it entails the record, 0–1")
+    report = serializers.UUIDField(
+        required=False, help_text="a precise grader's report on its branch, at it or later"
+    )
+
+
+class ProposalSerializer(Shape):
+    project = serializers.CharField(required=False, help_text="slug or id")
+    kind = serializers.ChoiceField([Kind.FACT.value, Kind.RULE.value], required=False)
+    text = serializers.CharField(required=False, help_text="what it says; a rule may do without")
+    scope = serializers.CharField(
+        required=False, help_text="team, repo:NAME or agent:NAME; team by default"
+    )
+    subject = serializers.CharField(required=False)
+    predicate = serializers.CharField(required=False)
+    object = serializers.CharField(required=False)
+    item_type = serializers.ChoiceField([one.value for one in ItemType], required=False)
+    entities = serializers.ListField(child=serializers.CharField(), required=False)
+    relations = serializers.ListField(required=False)
+    expression = serializers.CharField(
+        required=False, help_text="of a rule: `viewport <= 375 => require overflow-x-auto`"
+    )
+    source = serializers.CharField(  # type: ignore[assignment]
+        required=False, help_text="who observed it, such as vision"
+    )
+    entailment = serializers.FloatField(required=False, help_text="0–1; below 0.5 is dropped")
+    evidence = CitedSerializer(many=True, required=False)
+
+
+class RetrievalSerializer(Shape):
+    count = serializers.IntegerField()
+    last = serializers.DateTimeField(allow_null=True)
+    strength = serializers.FloatField(help_text="fades with disuse; says nothing about truth")
+
+
+class RecordSerializer(Shape):
+    record = serializers.UUIDField()
+    project = serializers.UUIDField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    number = serializers.IntegerField()
+    kind = serializers.ChoiceField([one.value for one in Kind])
+    version = serializers.IntegerField()
+    scope = serializers.CharField()
+    tier = serializers.ChoiceField([one.value for one in Tier])
+    text = serializers.CharField()
+    subject = serializers.CharField()
+    predicate = serializers.CharField()
+    object = serializers.CharField()
+    subj_pred_key = serializers.CharField()
+    expression = serializers.CharField()
+    details = serializers.DictField()
+    item_type = serializers.ChoiceField([one.value for one in ItemType])
+    content_digest = serializers.CharField(help_text="SHA-256, hexadecimal")
+    trust = serializers.ChoiceField([one.value for one in Trust])
+    standing = serializers.ChoiceField([one.value for one in Standing])
+    held_for = serializers.ListField(help_text="why it waits for a person")
+    suppressed_by = serializers.UUIDField(allow_null=True)
+    grounding = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    epistemic_confidence = serializers.FloatField(help_text="moves on evidence alone")
+    support_count = serializers.IntegerField(help_text="independent runs")
+    contradiction_count = serializers.IntegerField()
+    retrieval = RetrievalSerializer()
+    by = WhoSerializer()
+    created_at = serializers.DateTimeField()
+    asserted_at = serializers.DateTimeField()
+
+
+class ProvenanceSerializer(Shape):
+    event = serializers.UUIDField()
+    run = serializers.UUIDField()
+    score = serializers.FloatField(allow_null=True)
+    agrees = serializers.BooleanField()
+    quote = serializers.CharField()
+    corroborator = serializers.DictField()
+
+
+class RecordDetailSerializer(RecordSerializer):
+    provenance = ProvenanceSerializer(many=True)
+
+
+class RecordListSerializer(Shape):
+    results = RecordSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class SuspicionSerializer(Shape):
+    code = serializers.CharField()
+    says = serializers.CharField()
+
+
+class ProposedSerializer(Shape):
+    became = serializers.ChoiceField([one.value for one in Became])
+    suspicions = SuspicionSerializer(many=True)
+    record = RecordSerializer()
+
+
+class PromotionAskSerializer(Shape):
+    record = serializers.UUIDField()
+    gate_decision = serializers.UUIDField(
+        required=False, help_text="of an evaluation that backs it"
+    )
+
+
+class PromotionSerializer(Shape):
+    promotion = serializers.UUIDField()
+    record = serializers.UUIDField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    state = serializers.ChoiceField([one.value for one in RequestState])
+    void_reason = serializers.CharField()
+    content_digest = serializers.CharField()
+    evidence_digest = serializers.CharField()
+    evidence = ProvenanceSerializer(many=True)
+    conflicts = serializers.ListField()
+    gate = serializers.DictField()
+    by = WhoSerializer()
+    deferred_until = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class PromotionListSerializer(Shape):
+    results = PromotionSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class EditSerializer(Shape):
+    text = serializers.CharField(required=False)
+    object = serializers.CharField(required=False)
+    expression = serializers.CharField(required=False)
+
+
+class DecideSerializer(Shape):
+    answer = serializers.ChoiceField([one.value for one in Answer])
+    content_digest = serializers.CharField(help_text="of what was looked at")
+    evidence_digest = serializers.CharField(required=False)
+    reason = serializers.CharField(required=False)
+    into = serializers.UUIDField(required=False, help_text="for merge: the record that stays")
+    scope = serializers.CharField(required=False, help_text="for promote and edit: its new scope")
+    edit = EditSerializer(required=False)
+
+
+class DecidedSerializer(Shape):
+    record = serializers.UUIDField()
+    answer = serializers.ChoiceField([one.value for one in Answer])
+    trust = serializers.ChoiceField([one.value for one in Trust])
+    standing = serializers.ChoiceField([one.value for one in Standing])
+    scope = serializers.CharField()
+    other = serializers.UUIDField(allow_null=True)
+    by = serializers.CharField()
+    reason = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class PickedSerializer(Shape):
+    record = serializers.UUIDField()
+    content_digest = serializers.CharField()
+
+
+class BulkSerializer(Shape):
+    project = serializers.CharField(required=False, help_text="slug or id")
+    answer = serializers.ChoiceField(
+        [Answer.PROMOTE.value, Answer.DEMOTE.value, Answer.REJECT.value, Answer.BURY.value]
+    )
+    reason = serializers.CharField(required=False)
+    records = PickedSerializer(many=True)
+
+
+class BulkRowSerializer(Shape):
+    record = serializers.UUIDField()
+    decided = DecidedSerializer(allow_null=True)
+    problem = serializers.DictField(allow_null=True)
+
+
+class BulkDoneSerializer(Shape):
+    results = BulkRowSerializer(many=True)
+
+
+class EnteredSerializer(Shape):
+    id = serializers.UUIDField()
+    section = serializers.CharField()
+    text = serializers.CharField()
+    tokens = serializers.IntegerField()
+    rank = serializers.FloatField()
+
+
+class LeftOutSerializer(Shape):
+    id = serializers.UUIDField()
+    reason = serializers.CharField()
+    by = serializers.UUIDField(required=False, help_text="the record that took its place")
+
+
+class AssemblySerializer(Shape):
+    context = serializers.UUIDField()  # type: ignore[assignment]
+    project = serializers.UUIDField()
+    role = serializers.CharField()
+    goal = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField())
+    tokens = serializers.IntegerField()
+    policy = serializers.DictField()
+    entered = EnteredSerializer(many=True)
+    left_out = LeftOutSerializer(many=True)
+    text = serializers.CharField()
+    created_at = serializers.DateTimeField()

@@ -1,0 +1,19 @@
+"""Addresses under the API's root; `verel_site.urls` hangs them up."""
+
+from django.urls import URLPattern, path
+
+from memory.api import contexts, promotions, records
+
+urlpatterns: list[URLPattern] = [
+    path("memory/proposals", records.Proposals.as_view()),
+    path("memory/facts", records.FactList.as_view()),
+    path("memory/rules", records.RuleList.as_view()),
+    path("memory/skills", records.SkillList.as_view()),
+    path("memory/records/<uuid:record>", records.RecordDetail.as_view()),
+    path("memory/promotions", promotions.PromotionList.as_view()),
+    path("memory/promotions/<uuid:promotion>", promotions.PromotionDetail.as_view()),
+    path("memory/promotions/<uuid:promotion>/decide", promotions.PromotionDecide.as_view()),
+    path("memory/decisions", promotions.Decisions.as_view()),
+    path("memory/context", contexts.ContextAssembly.as_view()),
+    path("memory/contexts/<uuid:context>", contexts.ContextDetail.as_view()),
+]

@@ -1,0 +1,102 @@
+"""Reading memory for a reader: every function takes the actor, and withholds what it may not see."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from branches.domain.search_query import parse_query
+from branches.selectors.listings import EPOCH, MICROSECOND, Page, cut
+from memory.domain.terms import Kind, RequestState, Standing, Trust
+from memory.models import Assembly, PromotionRequest, Record
+from memory.querysets import RecordQuerySet
+from memory.storage.recall_index import find_words
+from verel_site.access.actors import Actor
+from verel_site.access.rights import Right
+from verel_site.kit.refusals import BadInput, NotFound
+
+MAX_MATCHES: Final = 2_000
+
+
+@dataclass(frozen=True)
+class RecordFilter:
+    """Empty fields filter nothing. `text` is a query in the words of `domain.search_query`."""
+
+    kind: str = ""
+    trust: str = ""
+    standing: str = ""
+    scope: str = ""
+    text: str = ""
+
+    def narrow(self, project_id: UUID, rows: RecordQuerySet) -> RecordQuerySet:
+        named = {"kind": self.kind, "trust": self.trust, "standing": self.standing}
+        wanted = {name: value for name, value in (named | {"scope": self.scope}).items() if value}
+        rows = rows.filter(**wanted)
+        if not self.text.strip():
+            return rows
+        clauses = parse_query(self.text).clauses
+        if not any(not clause.negated for clause in clauses):
+            return rows.none()
+        found = find_words(project_id=project_id, clauses=clauses, limit=MAX_MATCHES)
+        return rows.filter(position__in=found)
+
+
+def read_filter(query: Mapping[str, str], *, kind: str = "") -> RecordFilter:
+    """Raises BadInput for a word that no record can have."""
+    known = {"kind": Kind, "trust": Trust, "standing": Standing}
+    told = {name: query.get(name, "") for name in ("kind", "trust", "standing", "scope")}
+    told["kind"] = kind or told["kind"]
+    for name, words in known.items():
+        values = [word.value for word in words]
+        if told[name] and told[name] not in values:
+            raise BadInput(f"{name} is one of {', '.join(values)}.", parameter=name)
+    return RecordFilter(**told, text=query.get("q", ""))
+
+
+def list_records(
+    *, actor: Actor, project_id: UUID, wanted: RecordFilter, after: int, limit: int
+) -> Page[Record]:
+    """Records by number; all standings, unless one is asked for."""
+    actor.demand(project_id, Right.READ)
+    rows = Record.objects.visible_to(actor).filter(project_id=project_id, number__gt=after)
+    rows = wanted.narrow(project_id, rows).select_related("suppressed_by")
+    return cut(rows.order_by("number")[: limit + 1], limit)
+
+
+def list_requests(
+    *, actor: Actor, project_id: UUID, state: str, after: int, limit: int
+) -> Page[PromotionRequest]:
+    """Promotion requests by age; `state` is open, decided, void or all, `after` a moment as
+    `moment_of` tells it: a project's requests are made one after the other."""
+    actor.demand(project_id, Right.READ)
+    states = [one.value for one in RequestState]
+    if state not in (*states, "all"):
+        raise BadInput(f"state is all, or one of {', '.join(states)}.", parameter="state")
+    rows = PromotionRequest.objects.visible_to(actor).filter(project_id=project_id)
+    if state != "all":
+        rows = rows.filter(state=state)
+    rows = rows.filter(created_at__gt=_moment_at(after)).select_related("record")
+    return cut(rows.order_by("created_at")[: limit + 1], limit)
+
+
+def moment_of(request: PromotionRequest) -> int:
+    """Microseconds since 1970: where the next page begins."""
+    return (request.created_at - EPOCH) // MICROSECOND
+
+
+def _moment_at(after: int) -> datetime:
+    try:
+        return EPOCH + after * MICROSECOND
+    except OverflowError as error:
+        raise BadInput("after is the next of an earlier answer.", parameter="after") from error
+
+
+def read_assembly(*, actor: Actor, assembly_id: UUID) -> Assembly:
+    rows = Assembly.objects.filter(pk=assembly_id)
+    if actor.kind != "system":
+        rows = rows.filter(project_id__in=actor.projects)
+    found = rows.first()
+    if found is None:
+        raise NotFound(f"There is no context {assembly_id} that you may see.")
+    return found
