@@ -274,7 +274,7 @@ class PromotionDecision(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["project", "-created_at"], name="decision_latest")]
+        indexes = [models.Index(fields=["project", "-created_at"], name="memory_decision_latest")]
 
     def __str__(self) -> str:
         return f"{self.answer} of {self.record_id}"

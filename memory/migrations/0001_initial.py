@@ -314,7 +314,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='promotiondecision',
-            index=models.Index(fields=['project', '-created_at'], name='decision_latest'),
+            index=models.Index(fields=['project', '-created_at'], name='memory_decision_latest'),
         ),
         migrations.AddConstraint(
             model_name='evidence',
