@@ -139,6 +139,9 @@ class Suite(models.Model):
     token = models.CharField(max_length=64, blank=True, help_text="the leakage canary")
     scanned_position = models.PositiveBigIntegerField(default=0)
     scanned_issue = models.PositiveBigIntegerField(default=0)
+    watched_at = models.DateTimeField(
+        null=True, blank=True, help_text="when the canary was last looked at"
+    )
     tripped_at = models.DateTimeField(null=True, blank=True)
     tripped_reason = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -267,6 +270,9 @@ class Report(models.Model):
     receipt_claims = models.JSONField(
         default=dict, help_text="suite_digest, inputs_digest, covered_files, result_digest"
     )
+    suite_digest = models.CharField(
+        max_length=64, blank=True, help_text="The suite that its receipt claims to have run."
+    )
     runner = models.ForeignKey(
         Runner, on_delete=models.PROTECT, null=True, blank=True, related_name="reports"
     )
@@ -299,7 +305,14 @@ class Report(models.Model):
                 name="report_valid_receipt_has_runner",
             ),
         ]
-        indexes = [models.Index(fields=["project", "-received_at"], name="report_latest")]
+        indexes = [
+            models.Index(fields=["project", "-received_at"], name="report_latest"),
+            models.Index(
+                fields=["project", "suite_digest", "-received_at"],
+                condition=~Q(suite_digest=""),
+                name="report_of_suite",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.grader} on {self.branch_id}"

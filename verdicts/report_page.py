@@ -288,13 +288,13 @@ def _standing(report: Report, gate: GateView, stale: bool) -> tuple[str, str]:
 def _receipt_word(report: Report) -> str:
     if not report.receipt:
         return ""
-    standing = _standing_now(report)
+    standing = find_standing(report)
     if standing == ReceiptStanding.VALID and report.runner is not None:
         return report.runner.name
     return STANDING_WORDS[standing].lower()
 
 
-def _standing_now(report: Report) -> ReceiptStanding:
+def find_standing(report: Report) -> ReceiptStanding:
     """A receipt that held once does not hold any more when its runner was revoked since."""
     standing = ReceiptStanding(report.receipt_standing)
     revoked = report.runner is not None and report.runner.revoked_at is not None
@@ -308,7 +308,7 @@ def _standing_now(report: Report) -> ReceiptStanding:
 def _receipt_verdict(report: Report) -> str:
     if not report.receipt:
         return ""
-    return "pass" if _standing_now(report) == ReceiptStanding.VALID else "fail"
+    return "pass" if find_standing(report) == ReceiptStanding.VALID else "fail"
 
 
 def _honest_href(branch: Branch, history: History) -> str:
@@ -335,7 +335,7 @@ def _panel(report: Report, branch: Branch) -> ReportPanel:
         grader=GRADER_WORDS[grader],
         by=report.by_name,
         summary=report.summary,
-        word=STANDING_WORDS[_standing_now(report)] if report.receipt else "",
+        word=STANDING_WORDS[find_standing(report)] if report.receipt else "",
         verdict=_receipt_verdict(report),
         advisory=grader in ADVISORY,
         proofs=_proofs(report, branch) if report.receipt else (),
@@ -351,7 +351,7 @@ def _proofs(report: Report, branch: Branch) -> tuple[Proof, ...]:
     """What the receipt claims, each beside what the server knows."""
     claims = report.receipt_claims
     key = report.runner.key_id[:8] if report.runner else ""
-    standing = _standing_now(report)
+    standing = find_standing(report)
     signature = Proof(
         "Signature",
         _receipt_verdict(report),

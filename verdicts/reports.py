@@ -21,6 +21,7 @@ from verel_site.kit.refusals import Forbidden
 from verel_site.kit.strict_json import encode_sorted
 
 INSERT_ROWS = 500
+DIGEST_LETTERS = 64
 
 
 @transaction.atomic
@@ -114,6 +115,7 @@ def _store(
         receipt_standing=checked.standing.value if checked else "",
         receipt_fault=checked.fault if checked else "",
         receipt_claims=checked.claims.as_json() if checked else {},
+        suite_digest=checked.claims.suite_digest[:DIGEST_LETTERS] if checked else "",
         runner=checked.runner if checked else None,
         result_digest=result_digest(
             verdict=read.verdict,

@@ -84,7 +84,9 @@ def tend(*, now: datetime | None = None) -> Tended:
         found, behind = _watch(suite)
         tripped += bool(found) and _trip(suite, found)
         more = more or behind
-    due = Suite.objects.frozen().exclude(token="").filter(rotate_at__lte=now or timezone.now())
+    at = now or timezone.now()
+    Suite.objects.filter(pk__in=[suite.pk for suite in live]).update(watched_at=at)
+    due = Suite.objects.frozen().exclude(token="").filter(rotate_at__lte=at)
     rotated = sum(_rotate_due(suite_id) for suite_id in due.values_list("pk", flat=True))
     return Tended(tripped, rotated, more)
 

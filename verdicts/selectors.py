@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from branches.models import Branch
 from verdicts.domain.leakage import count_retiring
@@ -66,6 +66,20 @@ class SuiteLine:
         if self.suite.rotate_at is None:
             return 0
         return max(0, count_retiring(self.cases) - self.reserve)
+
+
+def count_minted(suites: QuerySet[Suite]) -> dict[UUID, tuple[int, int]]:
+    """For each suite how many cases are in use, and how many of them its rotation minted."""
+    in_use = Q(cases__part=Part.CASE.value)
+    # What a rotation mints comes into use after the version before it was frozen.
+    fresh = in_use & Q(cases__since__gt=F("follows__frozen_at"))
+    counted = suites.annotate(
+        n_cases=Count("cases", filter=in_use), n_fresh=Count("cases", filter=fresh)
+    )
+    return {
+        pk: (cases, minted)
+        for pk, cases, minted in counted.order_by().values_list("pk", "n_cases", "n_fresh")
+    }
 
 
 def list_suites(

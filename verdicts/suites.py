@@ -30,6 +30,7 @@ DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 MAX_CASES: Final = 5_000
 MAX_CASE_BYTES: Final = 256 * 1024
 MAX_NAME: Final = 120
+MAX_ROTATE_DAYS: Final = 3_650
 TOKEN_PREFIX: Final = "verel-canary-"  # noqa: S105 - no secret by itself
 INSERT_ROWS: Final = 500
 
@@ -46,6 +47,11 @@ class BadSuite(Unprocessable):
 class SuiteExists(Refusal):
     code = "suite_exists"
     title = "These cases are a suite already"
+
+
+class SuiteReasonMissing(Unprocessable):
+    code = "reason_missing"
+    title = "Say why"
 
 
 class SuiteNotLive(Refusal):
@@ -77,12 +83,21 @@ def find_suite(*, actor: Actor, suite_id: UUID) -> Suite:
 
 @transaction.atomic
 def freeze_suite(
-    *, project_id: UUID, actor: Actor, grader: str, name: str, digest: str, owner: str = ""
+    *,
+    project_id: UUID,
+    actor: Actor,
+    grader: str,
+    name: str,
+    digest: str,
+    owner: str = "",
+    reason: str = "",
 ) -> Suite:
     """Registers a suite that is kept elsewhere by its SHA-256 (lower-case hex) and freezes it.
     Doing it twice is one."""
-    actor.demand(project_id, Right.CURATE)
+    demand_owner(actor, project_id)
+    _demand_reason(actor, reason)
     _check_grader(grader)
+    _check_name(name)
     if not DIGEST.fullmatch(digest):
         raise BadSuite("A digest is 64 lower-case hex digits.", pointer="/digest")
     lock_project(project_id=project_id)
@@ -93,7 +108,7 @@ def freeze_suite(
         defaults={"name": name, "owner": owner or actor.name, "frozen_at": timezone.now()},
     )
     if made:
-        _record(suite, actor, "suite.freeze")
+        _record(suite, actor, "suite.freeze", reason=reason)
     return suite
 
 
@@ -108,6 +123,7 @@ def create_suite(
     holdout: Sequence[Mapping[str, Any]] = (),
     reserve: Sequence[Mapping[str, Any]] = (),
     rotate_days: int | None = ROTATE_DAYS,
+    reason: str = "",
 ) -> Suite:
     """A suite whose cases (`{"name": str, "body": any JSON}`) are kept here; not frozen yet.
 
@@ -116,8 +132,7 @@ def create_suite(
     """
     demand_owner(actor, project_id)
     _check_grader(grader)
-    if not name.strip() or len(name) > MAX_NAME:
-        raise BadSuite(f"A name has at most {MAX_NAME} letters.", pointer="/name")
+    _check_name(name)
     if not cases:
         raise BadSuite("A suite has a case.", pointer="/cases")
     told = {Part.CASE: cases, Part.HOLDOUT: holdout, Part.RESERVE: reserve}
@@ -141,7 +156,7 @@ def create_suite(
         scanned_position=last_position(project_id),
     )
     keep_cases(suite, rows)
-    _record(suite, actor, "suite.create", rotate_days=rotate_days)
+    _record(suite, actor, "suite.create", reason=reason, rotate_days=rotate_days)
     return suite
 
 
@@ -150,6 +165,7 @@ def freeze_draft(*, suite_id: UUID, actor: Actor, reason: str = "") -> Suite:
     """From now on its cases never change, and a receipt may name it. Doing it twice is one."""
     suite = find_suite(actor=actor, suite_id=suite_id)
     demand_owner(actor, suite.project_id)
+    _demand_reason(actor, reason)
     if suite.retired_at is not None:
         raise SuiteNotLive("It was retired.")
     if Suite.objects.filter(pk=suite_id, frozen_at=None, retired_at=None).update(
@@ -166,6 +182,7 @@ def retire_suite(*, suite_id: UUID, actor: Actor, reason: str) -> Suite:
     verified on it falls back."""
     suite = find_suite(actor=actor, suite_id=suite_id)
     demand_owner(actor, suite.project_id)
+    _demand_reason(actor, reason)
     if Suite.objects.filter(pk=suite_id, retired_at=None).update(
         retired_at=timezone.now(), retired_reason=reason, rotate_at=None
     ):
@@ -177,7 +194,9 @@ def retire_suite(*, suite_id: UUID, actor: Actor, reason: str) -> Suite:
 
 
 @transaction.atomic
-def add_reserve(*, suite_id: UUID, actor: Actor, cases: Sequence[Mapping[str, Any]]) -> Suite:
+def add_reserve(
+    *, suite_id: UUID, actor: Actor, cases: Sequence[Mapping[str, Any]], reason: str = ""
+) -> Suite:
     """Fresh cases to mint from; the suite itself stays what it is."""
     suite = find_suite(actor=actor, suite_id=suite_id)
     demand_owner(actor, suite.project_id)
@@ -192,7 +211,7 @@ def add_reserve(*, suite_id: UUID, actor: Actor, cases: Sequence[Mapping[str, An
     for row in rows:
         row.position += first
     keep_cases(suite, rows)
-    _record(suite, actor, "suite.reserve", added=len(rows))
+    _record(suite, actor, "suite.reserve", reason=reason, added=len(rows))
     return suite
 
 
@@ -271,6 +290,17 @@ def last_position(project_id: UUID) -> int:
     """Where the project's journal is: what came before a token was made can not hold it."""
     found = Branch.objects.filter(project_id=project_id).aggregate(last=Max("head_position"))
     return int(found["last"] or 0)
+
+
+def _demand_reason(actor: Actor, reason: str) -> None:
+    """A person says why a suite begins or ceases to count."""
+    if actor.kind == "person" and not reason.strip():
+        raise SuiteReasonMissing("It stands in the audit log with your name.", pointer="/reason")
+
+
+def _check_name(name: str) -> None:
+    if not name.strip() or len(name) > MAX_NAME:
+        raise BadSuite(f"A name has 1 to {MAX_NAME} letters.", pointer="/name")
 
 
 def _check_grader(grader: str) -> None:

@@ -2,12 +2,19 @@
 
 from django.urls import path
 
-from verdicts.views import compare, merge, overview, policy, reports, runners
+from verdicts.views import compare, merge, overview, policy, reports, runners, suites
 
 urlpatterns = [
     path("p/<slug:slug>/overview/", overview.show_overview, name="overview"),
     path("p/<slug:slug>/gate/", policy.policy, name="gate-policy"),
     path("p/<slug:slug>/gate/runners/", runners.runners, name="gate-runners"),
+    path("p/<slug:slug>/gate/suites/", suites.suites, name="gate-suites"),
+    path("p/<slug:slug>/gate/rotations/", suites.rotations, name="gate-rotations"),
+    path("suites/<uuid:suite>/", suites.suite, name="suite"),
+    path("suites/<uuid:suite>/freeze/", suites.freeze, name="suite-freeze"),
+    path("suites/<uuid:suite>/retire/", suites.retire, name="suite-retire"),
+    path("suites/<uuid:suite>/rotate/", suites.rotate, name="suite-rotate"),
+    path("suites/<uuid:suite>/reserve/", suites.reserve, name="suite-reserve"),
     path("runners/<uuid:runner>/revoke/", runners.revoke, name="runner-revoke"),
     path("runs/<uuid:run>/verdicts/", reports.show_verdicts, name="run-verdicts"),
     path("runs/<uuid:run>/compare/", compare.open_compare, name="compare-open"),

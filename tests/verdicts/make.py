@@ -9,12 +9,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.utils import timezone
 
 from branches.models import Branch
-from verdicts.models import Policy, Report, Runner
+from verdicts.models import Policy, Report, Runner, Suite
 from verdicts.policies import change_policy
 from verdicts.receipts import owed_nonce, sign_receipt
 from verdicts.report_form import read_report
 from verdicts.reports import file_report
 from verdicts.runners import register_runner
+from verdicts.suites import create_suite, freeze_draft
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 
@@ -99,6 +100,22 @@ def push_proven(
 
 def require(project: Project, *graders: str, **extra: Any) -> Policy:
     return change_policy(project_id=project.pk, actor=SYSTEM, required=graders, **extra)
+
+
+def make_cases(count: int, word: str = "case") -> list[dict[str, Any]]:
+    return [{"name": f"{word} {i}", "body": {"ask": f"{word} {i}?"}} for i in range(count)]
+
+
+def make_suite(project: Project, reserve: int = 5, **extra: Any) -> Suite:
+    fields: dict[str, Any] = {
+        "grader": "test",
+        "name": "unit",
+        "cases": make_cases(10),
+        "holdout": make_cases(3, "held"),
+        "reserve": make_cases(reserve, "fresh"),
+    }
+    suite = create_suite(project_id=project.pk, actor=SYSTEM, **(fields | extra))
+    return freeze_draft(suite_id=suite.pk, actor=SYSTEM)
 
 
 def now() -> datetime:

@@ -16,7 +16,15 @@ from tests.make import (
     make_run,
     make_user,
 )
-from tests.verdicts.make import make_issue, make_runner, push, push_proven, require
+from tests.verdicts.make import (
+    make_cases,
+    make_issue,
+    make_runner,
+    make_suite,
+    push,
+    push_proven,
+    require,
+)
 from verdicts import rotations, suites
 from verdicts.admission import read_gate
 from verdicts.domain.terms import Part
@@ -55,22 +63,6 @@ def curator(project: Project) -> Actor:
     return make_person(project, Role.CURATOR)
 
 
-def make_cases(count: int, word: str = "case") -> list[dict[str, Any]]:
-    return [{"name": f"{word} {i}", "body": {"ask": f"{word} {i}?"}} for i in range(count)]
-
-
-def make_suite(project: Project, reserve: int = 5, **extra: Any) -> Suite:
-    fields: dict[str, Any] = {
-        "grader": "test",
-        "name": "unit",
-        "cases": make_cases(10),
-        "holdout": make_cases(3, "held"),
-        "reserve": make_cases(reserve, "fresh"),
-    }
-    suite = create_suite(project_id=project.pk, actor=SYSTEM, **(fields | extra))
-    return freeze_draft(suite_id=suite.pk, actor=SYSTEM)
-
-
 def key_of(project: Project, *scopes: str) -> Actor:
     found = read_key(make_key(project, *scopes))
     assert found is not None
@@ -98,14 +90,15 @@ def test_a_suite_is_made_frozen_and_retired_by_a_person_and_each_is_audited(
     )
     assert (suite.frozen_at, suite.owner) == (None, curator.name)
     frozen = freeze_draft(suite_id=suite.pk, actor=curator, reason="agreed")
-    assert freeze_draft(suite_id=suite.pk, actor=curator).frozen_at == frozen.frozen_at
+    again = freeze_draft(suite_id=suite.pk, actor=curator, reason="agreed")
+    assert again.frozen_at == frozen.frozen_at
     assert frozen.digest == suite.digest
     assert frozen.rotate_at is not None
     assert timedelta(29) < frozen.rotate_at - timezone.now() <= timedelta(30)
     retire_suite(suite_id=suite.pk, actor=curator, reason="old")
     retire_suite(suite_id=suite.pk, actor=curator, reason="again")
     with pytest.raises(SuiteNotLive):
-        freeze_draft(suite_id=suite.pk, actor=curator)
+        freeze_draft(suite_id=suite.pk, actor=curator, reason="after all")
     assert acts("suite.create", "suite.freeze", "suite.retire") == [
         "suite.create", "suite.freeze", "suite.retire",
     ]  # fmt: skip

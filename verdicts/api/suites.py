@@ -23,6 +23,7 @@ from verdicts.domain.leakage import ROTATE_DAYS
 from verdicts.rotations import rotate_suite
 from verdicts.selectors import SuiteLine, list_suites
 from verdicts.suites import (
+    MAX_ROTATE_DAYS,
     add_reserve,
     create_suite,
     find_suite,
@@ -36,7 +37,6 @@ from verel_site.access.idempotency import Answer, answer_once
 from verel_site.kit.bodies import Body
 
 MAX_REASON = 4_000
-MAX_DAYS = 3_650
 MAX_TOTAL = 1_000_000
 _FIELDS = ("project", "grader", "name", "cases", "holdout", "reserve", "rotate_days")
 
@@ -104,7 +104,7 @@ class SuiteList(_SuiteEndpoint):
                 reserve=body.listed("reserve"),
                 rotate_days=None
                 if body.is_null("rotate_days")
-                else body.whole("rotate_days", low=1, high=MAX_DAYS, default=ROTATE_DAYS),
+                else body.whole("rotate_days", low=1, high=MAX_ROTATE_DAYS, default=ROTATE_DAYS),
             )
             return self.tell(suite.pk, 201)
 

@@ -37,7 +37,7 @@ from verel_site.access.actors import Actor
 from verel_site.access.projects import request_actor, show_project
 from verel_site.access.rights import Right
 from verel_site.kit.htmx import render_page
-from verel_site.kit.refusals import BadInput
+from verel_site.kit.queries import read_uuid
 
 LISTED = 200
 
@@ -66,21 +66,14 @@ def open_compare(request: HttpRequest, run: UUID) -> HttpResponse:
     """Opens the comparison of `?left=` and `?right=`, or asks which two."""
     actor = request_actor(request)
     found = read_run(actor=actor, run_id=run)
-    left, right = request.GET.get("left", ""), request.GET.get("right", "")
-    if not (left and right):
+    left, right = read_uuid(request.GET, "left"), read_uuid(request.GET, "right")
+    if left is None or right is None:
         return _choose(request, actor, found, None, 200)
     try:
-        comparison = open_comparison(left=_read_id(left), right=_read_id(right), actor=actor)
+        comparison = open_comparison(left=left, right=right, actor=actor)
     except PairRefused as refusal:
         return _choose(request, actor, found, _told(refusal), refusal.status)
     return redirect("comparison", comparison.pk)
-
-
-def _read_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise BadInput("A branch is named by its UUID.") from error
 
 
 def _told(refusal: PairRefused | HeadMoved | BadLabel | SidesNotDrawn) -> Notice:
@@ -91,14 +84,14 @@ def _choose(
     request: HttpRequest, actor: Actor, run: Run, notice: Notice | None, status: int
 ) -> HttpResponse:
     lines = read_lines(run)
-    named = request.GET.get("left", "") or request.GET.get("right", "")
+    named = read_uuid(request.GET, "left") or read_uuid(request.GET, "right")
     newest = sorted(lines.branches.values(), key=lambda branch: -branch.number)
     show_project(request, run.project)
     page = ChoosePage(
         run=run,
         offers=offer_pairs(
             list(lines.branches.values()),
-            about=_read_id(named) if named and notice is None else None,
+            about=named if notice is None else None,
         ),
         branches=[(branch, lines.lanes[branch.pk]) for branch in newest[:LISTED]],
         hidden=max(0, len(newest) - LISTED),

@@ -1,6 +1,5 @@
 """What graders said: the verdicts of a run."""
 
-from collections.abc import Mapping
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -10,7 +9,7 @@ from django.views.decorators.http import require_safe
 from verdicts.report_page import read_verdict_page
 from verel_site.access.projects import request_actor, show_project
 from verel_site.kit.htmx import render_page
-from verel_site.kit.refusals import BadInput
+from verel_site.kit.queries import read_uuid
 
 
 @require_safe
@@ -19,19 +18,9 @@ def show_verdicts(request: HttpRequest, run: UUID) -> HttpResponse:
     page = read_verdict_page(
         actor=request_actor(request),
         run_id=run,
-        branch_id=_read_id(request.GET, "branch"),
-        report_id=_read_id(request.GET, "report"),
+        branch_id=read_uuid(request.GET, "branch"),
+        report_id=read_uuid(request.GET, "report"),
         whole=request.GET.get("all") == "1",
     )
     show_project(request, page.project)
     return render_page(request, "verdicts/run_verdicts.html", page)
-
-
-def _read_id(query: Mapping[str, str], name: str) -> UUID | None:
-    text = query.get(name, "")
-    if not text:
-        return None
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise BadInput(f"{name} takes a UUID.", parameter=name) from error

@@ -407,3 +407,76 @@ def _draw_failing_row(
     word = "open" if still else f"gone at {last + 1}"
     parts.append(draw_text(right + 8, y + 13, word, "label fail" if still else ""))
     return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Two shares from 0 to 1 of one run; None where that half did not run."""
+
+    tick: str
+    upper: float | None
+    lower: float | None
+
+
+def draw_rates(
+    runs: Sequence[Rates],
+    *,
+    upper_name: str,
+    lower_name: str,
+    leaked: bool = False,
+    across: int = 620,
+    down: int = 190,
+) -> SafeString:
+    """Two shares over runs, oldest first, in per cent, named at their ends; between them lies the
+    gap. `leaked` draws the lower one as a failure."""
+    left, right, top, foot = 40, 112, 12, 24
+
+    def place(index: int, share: float) -> tuple[float, float]:
+        step = (across - left - right) / max(len(runs) - 1, 1)
+        return left + index * step, top + (1 - share) * (down - top - foot)
+
+    parts = []
+    for share in (0, 0.5, 1):
+        y = place(0, share)[1]
+        parts += [
+            draw_line(left, y, across - right, y, "grid"),
+            draw_text(left - 6, y + 4, f"{share:.0%}", anchor="end"),
+        ]
+    upper = [place(i, run.upper) for i, run in enumerate(runs) if run.upper is not None]
+    lower = [place(i, run.lower) for i, run in enumerate(runs) if run.lower is not None]
+    if upper and lower:
+        around = "L".join(f"{x:.1f} {y:.1f}" for x, y in [*upper, *reversed(lower)])
+        parts.append(f'<path class="area" d="M{around}Z"/>')
+    lines = ((upper, upper_name, "curve", ""), (lower, lower_name, _lower_css(leaked), "open"))
+    ends = _spread_labels([line[-1][1] if line else 0 for line, *_ in lines])
+    for (line, name, css, dot), end in zip(lines, ends, strict=True):
+        if line:
+            parts += _draw_rate(line, css, dot)
+            share = (down - foot - line[-1][1]) / (down - top - foot)
+            parts += [
+                draw_text(across - right + 10, end - 2, f"{share:.0%}", "label"),
+                draw_text(across - right + 10, end + 11, name),
+            ]
+    for index in sorted({0, len(runs) - 1} if runs else set()):
+        anchor = "start" if index == 0 else "end"
+        parts.append(draw_text(place(index, 0)[0], down - 6, runs[index].tick, anchor=anchor))
+    return draw_svg(across, down, parts, _tell_rates(runs, upper_name, lower_name))
+
+
+def _lower_css(leaked: bool) -> str:
+    return "curve fail" if leaked else "curve soft"
+
+
+def _draw_rate(line: Sequence[tuple[float, float]], css: str, dot: str) -> list[str]:
+    # One run alone has no line, and a long row of dots hides it.
+    dots = line if len(line) <= 24 else line[-1:]
+    drawn = [draw_polyline(line, css)] if len(line) > 1 else []
+    return [*drawn, *(draw_dot(x, y, dot) for x, y in dots)]
+
+
+def _tell_rates(runs: Sequence[Rates], upper_name: str, lower_name: str) -> str:
+    def told(shares: Iterable[float | None]) -> str:
+        return ", ".join("none" if share is None else f"{share:.0%}" for share in shares)
+
+    upper, lower = told(run.upper for run in runs), told(run.lower for run in runs)
+    return f"Passed over {len(runs)} runs: {upper_name} {upper}; {lower_name} {lower}"

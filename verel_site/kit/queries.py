@@ -1,0 +1,17 @@
+"""What a page's address asks for, read strictly."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from verel_site.kit.refusals import BadInput
+
+
+def read_uuid(query: Mapping[str, str], name: str) -> UUID | None:
+    """None where it is absent or empty; raises BadInput for what is no UUID."""
+    text = query.get(name, "")
+    if not text:
+        return None
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise BadInput(f"{name} takes a UUID.", parameter=name) from error
