@@ -18,10 +18,13 @@ from channels.db import database_sync_to_async
 from django.db.models import Max
 
 from branches.models import Branch, Directive
+from verel_site.kit.outages import tell_outage
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 0.05
+# After a beat that failed: while the database is away nothing is announced.
+REST_SECONDS: Final = 1.0
 MAX_QUEUED: Final = 1000
 
 
@@ -101,9 +104,12 @@ class Pulse:
                     self._announce(await _read_heads(dict(self._seen)))
                 if self._pollers:
                     self._wake(await _read_directives(list(self._pollers)))
-            except Exception:
-                logger.exception("the pulse missed a beat")
-            await asyncio.sleep(max(0.0, TICK_SECONDS - (time.monotonic() - started)))
+                pause = TICK_SECONDS
+            except Exception as error:
+                if tell_outage(error) is None:
+                    logger.exception("the pulse missed a beat")
+                pause = REST_SECONDS
+            await asyncio.sleep(max(0.0, pause - (time.monotonic() - started)))
 
     def _announce(self, heads: Iterable[tuple[UUID, Announcement]]) -> None:
         for run, announcement in heads:

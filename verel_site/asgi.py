@@ -15,6 +15,7 @@ from django.conf import settings  # noqa: E402 -- apps must be ready before mode
 from servestatic import ServeStaticASGI  # noqa: E402
 
 from branches.consumers import RunConsumer  # noqa: E402
+from verel_site.kit.outages import close_in_outages  # noqa: E402
 
 HASHED_NAME = r"\.[0-9a-f]{12}\.[^/]+$"
 
@@ -31,6 +32,6 @@ application = ProtocolTypeRouter(
             allow_all_origins=False,
             immutable_file_test=HASHED_NAME,
         ),
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(sockets)),
+        "websocket": AllowedHostsOriginValidator(close_in_outages(AuthMiddlewareStack(sockets))),
     }
 )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from django.db import close_old_connections
 
+from verel_site.kit.outages import tell_outage
+
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
@@ -58,12 +60,18 @@ class Background:
 
     def _repeat(self, job: Job) -> None:
         while not self._stop.is_set():
+            more = _take_step(job)
+            # Given back before the pause: of a pool, others can use it.
             close_old_connections()
-            try:
-                more = job.step()
-            except Exception:
-                logger.exception("the background job %s failed; it will be tried again", job.name)
-                more = False
             if not more:
                 self._stop.wait(job.pause_seconds)
-        close_old_connections()
+
+
+def _take_step(job: Job) -> bool:
+    try:
+        return job.step()
+    except Exception as error:
+        # An outage has its own line, and is tried again like everything else.
+        if tell_outage(error) is None:
+            logger.exception("the background job %s failed; it will be tried again", job.name)
+        return False

@@ -1,4 +1,6 @@
-"""The doors of the house: home, one-time sign-in, health."""
+"""The doors of the house: home, one-time sign-in, health, and what is told of a failure."""
+
+import sys
 
 from django.conf import settings
 from django.contrib.auth import login
@@ -9,11 +11,14 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django.views.defaults import server_error
 
 from verel_site.access.links import use_link
 from verel_site.access.models import Project
 from verel_site.access.projects import request_actor
 from verel_site.health import State, look_at_all, sum_up
+from verel_site.kit.outages import API_PREFIXES, answer_outage
+from verel_site.kit.problems import server_problem
 
 
 @require_safe
@@ -61,3 +66,11 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "degraded": [finding.words for finding in findings.values() if finding.words],
     }
     return JsonResponse(body, status=503 if state is State.DOWN else 200)
+
+
+def answer_failure(request: HttpRequest) -> HttpResponse:
+    """The handler of what nothing else has caught: outages outside of views, and real faults."""
+    outage = answer_outage(request, sys.exception())
+    if outage is not None:
+        return outage
+    return server_problem() if request.path.startswith(API_PREFIXES) else server_error(request)

@@ -79,6 +79,8 @@ def prepare() -> None:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
     else:
         call_command("migrate", interactive=False, verbosity=0)
+    # This thread goes on to wait for requests, and would keep one of the pool's for ever.
+    connection.close()
     collect_static()
 
 

@@ -94,6 +94,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "verel_site.kit.refusals.RefusalMiddleware",
+    "verel_site.kit.outages.OutageMiddleware",
 ]
 
 ROOT_URLCONF = "verel_site.urls"
@@ -203,6 +204,8 @@ LOGGING = {
     "loggers": {
         "django.channels.server": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
+        # It tells of every connection that is taken and given back.
+        "psycopg.pool": {"level": "WARNING"},
         # Every request has its line; Django's own of 4xx answers would say it twice.
         "django.request": {"level": "ERROR"},
         "verel.requests": {"level": "INFO" if VEREL_LOG == "json" else "ERROR"},

@@ -21,6 +21,8 @@ login = require_http_methods(["GET", "HEAD", "POST"])(SignInPage.as_view())
 # One door with one throttle: Django's admin would have a second one without.
 admin_login = RedirectView.as_view(pattern_name="login", query_string=True)
 
+handler500 = "verel_site.pages.answer_failure"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
     path("login/", login, name="login"),

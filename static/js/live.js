@@ -52,12 +52,15 @@ function open(el) {
     ear.socket = new WebSocket(address);
     ear.socket.addEventListener("open", () => {
       ear.state = "live";
-      ear.tries = 0;
       if (ear.opened) announce(el, { branch: null, seq: null });
       ear.opened = true;
       showAll();
     });
-    ear.socket.addEventListener("message", (event) => announce(el, JSON.parse(event.data)));
+    ear.socket.addEventListener("message", (event) => {
+      // Not at "open": a server whose database is away opens the socket to say so, and closes it.
+      ear.tries = 0;
+      announce(el, JSON.parse(event.data));
+    });
     ear.socket.addEventListener("close", () => {
       if (ears.get(el) !== ear) return;
       ear.state = "behind";

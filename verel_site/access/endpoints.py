@@ -112,7 +112,7 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
         return {"type": "http", "scheme": "bearer", "bearerFormat": "vk_<id>_<secret>"}
 
 
-READING_PROBLEMS = (400, 401, 403, 404, 429)
+READING_PROBLEMS = (400, 401, 403, 404, 429, 503)
 WRITING_PROBLEMS = (*READING_PROBLEMS, 409, 413, 415, 422)
 
 

@@ -72,15 +72,22 @@ def read_database(name: str, default: str) -> dict[str, object]:
         }
     if parts.scheme in {"postgresql", "postgres"} and parts.path.strip("/"):
         return {
-            "ENGINE": "django.db.backends.postgresql",
+            "ENGINE": "verel_site.kit.pooled_postgresql",
             "NAME": unquote(parts.path.strip("/")),
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
-            # A pooled connection that the server has dropped meanwhile (a restart) is replaced.
-            "CONN_HEALTH_CHECKS": True,
-            "OPTIONS": {"pool": {"min_size": 1, "max_size": 20, "timeout": 20}},
+            "OPTIONS": {
+                # How long a request waits while all connections are in use.
+                "pool": {"min_size": 1, "max_size": 20, "timeout": 20},
+                # A machine that is gone closes no connection: this is how long it is waited for.
+                "connect_timeout": 3,
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 15_000,
+            },
         }
     raise ImproperlyConfigured(
         f"{name} is {url!r}; it takes sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME."

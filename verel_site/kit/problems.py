@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.http import Http404
+from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -33,6 +33,12 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     if isinstance(error, exceptions.Throttled) and wait is not None:
         response["Retry-After"] = str(math.ceil(wait))
     return response
+
+
+def server_problem() -> HttpResponse:
+    """A fault of ours; the log has what it is."""
+    detail = "The server failed on this request. The fault was logged."
+    return JsonResponse(_body(500, detail, "server_fault"), status=500, content_type=PROBLEM_TYPE)
 
 
 def _problem(body: dict[str, Any]) -> Response:
