@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 # The ancestors of a branch, root last, each cut at its child's fork point. `upto` counts events of
 # the branch's own suffix. One statement, whatever the depth: a thousand nested forks do not recurse
-# in Python, and cost one query.
+# in Python, and cost one query. Ancestors that end before a given step are left out.
 LINEAGE = """
 WITH RECURSIVE lineage(id, parent_id, fork_seq, base, upto, height) AS (
     SELECT id, parent_id, fork_seq, base, CAST(%s AS BIGINT), 0
     FROM branches_branch WHERE id = %s
     UNION ALL
     SELECT b.id, b.parent_id, b.fork_seq, b.base, l.fork_seq, l.height + 1
-    FROM branches_branch b JOIN lineage l ON b.id = l.parent_id
+    FROM branches_branch b JOIN lineage l ON b.id = l.parent_id WHERE l.base > %s
 )
 """
 
@@ -72,7 +72,7 @@ def read_lineage_rows(
     sql = LINEAGE + _JOIN[connection.vendor].format(columns=listed)
     run = _as_stored(branch, branch.run_id)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [upto, _as_stored(branch, branch.pk), run, after_step])
+        cursor.execute(sql, [upto, _as_stored(branch, branch.pk), after_step, run, after_step])
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     rows.sort(key=itemgetter(0))
     return rows
@@ -90,6 +90,6 @@ def read_segments(branch: "Branch", *, upto: int) -> list[tuple[UUID, int, int]]
 
     sql = LINEAGE + "SELECT id, base, upto FROM lineage ORDER BY height DESC"
     with connection.cursor() as cursor:
-        cursor.execute(sql, [upto, _as_stored(branch, branch.pk)])
+        cursor.execute(sql, [upto, _as_stored(branch, branch.pk), 0])
         rows = cursor.fetchall()
     return [(UUID(str(row[0])), int(row[1]), int(row[2])) for row in rows]

@@ -40,6 +40,8 @@ VEREL_REDIS_URL = env.read_redis("VEREL_REDIS_URL")
 VEREL_ARCHIVE_URL = env.read_archive("VEREL_ARCHIVE_URL", f"file://{VEREL_HOME / 'archive'}")
 VEREL_EVENT_CODEC = env.read_choice("VEREL_EVENT_CODEC", ["zstd", "plain"])
 VEREL_EVENT_KEYS = env.read_event_keys("VEREL_EVENT_KEYS")
+# What each process may keep of rendered contexts; 0 renders each anew.
+VEREL_CONTEXT_CACHE_BYTES = env.read_whole("VEREL_CONTEXT_CACHE_MB", 128, high=2**20) * 2**20
 # What may be asked of the API, in requests and in bytes a second; 0 is no limit.
 VEREL_KEY_RATES = (
     env.read_whole("VEREL_KEY_REQUESTS", 2_000),

@@ -13,7 +13,8 @@ unanswered by then get `NO_RESULT`, since every API refuses a call without an an
 that comes later than that is told as a user message.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -31,6 +32,7 @@ from branches.domain.override import escape_breaks
 from branches.domain.wire import BEGIN, AnthropicWire, Json, OpenAIWire, Wire, anthropic_blocks
 
 type ContextFormat = Literal["events", "openai", "anthropic"]
+type _Marks = tuple[tuple[int, int], ...]
 
 NO_RESULT = "[no result on this branch]"
 MAX_BREAKPOINTS = 4
@@ -99,7 +101,25 @@ class Chat:
         self._actions: dict[str, str] = {}  # by approval id
         self._wire_ids: set[str] = set()
         self._settled = 0  # so many messages are finished
+        self._taken = 0  # so many messages are somebody else's by now
         self._unnamed = 0
+
+    def take_finished(self) -> list[Json]:
+        """Hands over every message but the last, which alone may still grow; it forgets them."""
+        finished = self.messages[:-1]
+        del self.messages[:-1]
+        self._taken += len(finished)
+        return finished
+
+    def copy(self) -> "Chat":
+        """A chat that goes on by itself from here."""
+        twin = copy(self)
+        # The open group's message is the last one: copied together they stay the same object.
+        twin.messages, twin._group = deepcopy((self.messages, self._group))
+        twin.system = list(self.system)
+        twin._names, twin._actions = dict(self._names), dict(self._actions)
+        twin._wire_ids = set(self._wire_ids)
+        return twin
 
     def add(self, event: Told) -> None:
         """Tell one event. Events that are no message change nothing."""
@@ -189,7 +209,7 @@ class Chat:
     def settle(self) -> None:
         """Let nothing that is said later enter a message that stands here already."""
         self.seal()
-        self._settled = len(self.messages)
+        self._settled = self._taken + len(self.messages)
 
     def mark(self) -> tuple[int, int]:
         """The place of what was said last: its message and its block; -1 before any message."""
@@ -197,7 +217,8 @@ class Chat:
             return -1, 0
         content = self.messages[-1]["content"]
         blocks = self._wire.alternates and isinstance(content, list)
-        return len(self.messages) - 1, max(len(content) - 1, 0) if blocks else 0
+        place = self._taken + len(self.messages) - 1
+        return place, max(len(content) - 1, 0) if blocks else 0
 
     def _append(self, message: Json) -> Json:
         """Appends a message, or its blocks where the role goes on; gives back the one there is."""
@@ -207,7 +228,8 @@ class Chat:
         role = message["role"]
         if not self.messages and role == "assistant":
             self.messages.append({"role": "user", "content": [{"type": "text", "text": BEGIN}]})
-        if len(self.messages) > self._settled and self.messages[-1]["role"] == role:
+        unsettled = self._taken + len(self.messages) > self._settled
+        if unsettled and self.messages[-1]["role"] == role:
             last = self.messages[-1]
             last["content"].extend(message["content"])
             return last
@@ -290,6 +312,17 @@ class _Rows:
     def __init__(self) -> None:
         self.messages: list[Json] = []
         self.system: list[Json] = []
+        self._taken = 0
+
+    def take_finished(self) -> list[Json]:
+        finished, self.messages = self.messages, []
+        self._taken += len(finished)
+        return finished
+
+    def copy(self) -> "_Rows":
+        twin = copy(self)
+        twin.messages = list(self.messages)
+        return twin
 
     def add(self, event: StoredEvent) -> None:
         self.messages.append(
@@ -305,7 +338,7 @@ class _Rows:
         )
 
     def mark(self) -> tuple[int, int]:
-        return len(self.messages) - 1, 0
+        return self._taken + len(self.messages) - 1, 0
 
     def settle(self) -> None:
         """Every event is a message of its own."""
@@ -317,6 +350,11 @@ class _Facts:
     def __init__(self) -> None:
         self.variables: dict[str, Any] = {}
         self.tools: list[Any] = []
+
+    def copy(self) -> "_Facts":
+        twin = copy(self)
+        twin.variables = dict(self.variables)
+        return twin
 
     def add(self, event: Told) -> None:
         fold = _FOLD.get(event.type)
@@ -349,18 +387,22 @@ _FOLD: Mapping[str, Callable[[_Facts, Mapping[str, Any]], None]] = {
 }
 
 
-def insert_cache_control(context: Context) -> None:
-    """Marks the block of every cache point of a context rendered for `anthropic`, in place.
+def mark_block(message: Json, block: int) -> None:
+    """Puts a `cache_control` on a block of a message written for `anthropic`, in place.
 
     Marks stand where this branch forked: with them its bytes differ from its parent's there.
     """
-    for message, block in context.cache_points:
-        context.messages[message]["content"][block]["cache_control"] = {"type": "ephemeral"}
+    message["content"][block]["cache_control"] = {"type": "ephemeral"}
 
 
 def open_chat(format: Literal["openai", "anthropic"]) -> Chat:
     """An empty chat for a message API."""
     return Chat(OpenAIWire() if format == "openai" else AnthropicWire())
+
+
+def open_rendering(format: ContextFormat) -> "Rendering[Any]":
+    """An empty rendering, to be told `StoredEvent`s for the format `events`."""
+    return Rendering(_Rows() if format == "events" else open_chat(format))
 
 
 # What a chat, or the facts beside it, look into; the payload of any other event stays unread.
@@ -387,27 +429,67 @@ class _Talk[E: Told](Protocol):
 
     def settle(self) -> None: ...
 
+    def take_finished(self) -> list[Json]: ...
+
+    def copy(self) -> "_Talk[E]": ...
+
+
+class Rendering[E: Told]:
+    """A lineage that is told event by event, and what it renders to so far.
+
+    `branch` is that of the last event, as the events name it.
+    """
+
+    def __init__(self, talk: _Talk[E]) -> None:
+        self.branch: Hashable = None
+        self._talk = talk
+        self._facts = _Facts()
+        self._marks: _Marks = ()
+
+    def add(self, event: E) -> None:
+        """Tell the next event."""
+        if event.branch != self.branch or event.type == "harness.override.injected":
+            self._marks = _with_mark(self._marks, self._talk.mark())
+            self._talk.settle()
+            self.branch = event.branch
+        self._facts.add(event)
+        self._talk.add(event)
+
+    def take_finished(self) -> list[Json]:
+        """Messages that nothing told later will change, in order, each handed over once; what
+        `context` gives are the others."""
+        return self._talk.take_finished()
+
+    def copy(self) -> "Rendering[E]":
+        """One that may be told other events from here on."""
+        twin = copy(self)
+        twin._talk, twin._facts = self._talk.copy(), self._facts.copy()
+        return twin
+
+    def context(self) -> Context:
+        """What is rendered by now; its cache points count the messages taken as well."""
+        marks = _with_mark(self._marks, self._talk.mark())
+        return Context(
+            messages=self._talk.messages,
+            system=self._talk.system,
+            variables=self._facts.variables,
+            tools=self._facts.tools,
+            cache_points=list(marks),
+        )
+
+
+def _with_mark(marks: _Marks, mark: tuple[int, int]) -> _Marks:
+    """The latest marks; they rise, and one before any message is none."""
+    if mark[0] < 0 or mark in marks[-1:]:
+        return marks
+    return (*marks, mark)[-MAX_BREAKPOINTS:]
+
 
 def _render[E: Told](events: Iterable[E], talk: _Talk[E]) -> Context:
-    facts = _Facts()
-    marks: list[tuple[int, int]] = []
-    branch: object = None
+    rendering = Rendering(talk)
     for event in events:
-        if event.branch != branch or event.type == "harness.override.injected":
-            marks.append(talk.mark())
-            talk.settle()
-            branch = event.branch
-        facts.add(event)
-        talk.add(event)
-    marks.append(talk.mark())
-    points = sorted({mark for mark in marks if mark[0] >= 0})
-    return Context(
-        messages=talk.messages,
-        system=talk.system,
-        variables=facts.variables,
-        tools=facts.tools,
-        cache_points=points[-MAX_BREAKPOINTS:],
-    )
+        rendering.add(event)
+    return rendering.context()
 
 
 def approx_tokens(messages: Iterable[Json]) -> int:

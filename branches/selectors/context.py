@@ -1,24 +1,15 @@
 """Rehydration: a lineage as a model is to see it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
-import msgspec
-
-from branches.domain.context import (
-    BYTES_PER_TOKEN,
-    Context,
-    insert_cache_control,
-    render_chat,
-    render_context,
-)
+from branches.domain.context import BYTES_PER_TOKEN, Context, ContextFormat, mark_block
 from branches.domain.digest import cache_key, cached_prefix_id
 from branches.models import Branch, Event
-from branches.selectors.lineage import iter_lineage, read_chat
+from branches.selectors.lineage import decode_json
+from branches.selectors.renderings import Rendered, encode_json, render_lineage
 from verel_site.kit.refusals import BadInput
 
-type ContextFormat = Literal["openai", "anthropic", "events"]
 FORMATS: tuple[ContextFormat, ...] = ("openai", "anthropic", "events")
 
 
@@ -26,44 +17,60 @@ FORMATS: tuple[ContextFormat, ...] = ("openai", "anthropic", "events")
 class Rehydrated:
     """`head_seq` and `head_digest` are those of the cut: what the context ends with."""
 
-    context: Context
+    rendered: Rendered
     format: ContextFormat
     branch: Branch
     head_seq: int
     head_digest: bytes
     prefix_digest: bytes
     cache_key: str
+    cache_control: bool = False
+
+    @property
+    def context(self) -> Context:
+        """What the answer says, as values."""
+        told = self.rendered.context()
+        return replace(told, messages=[decode_json(message) for message in self._messages(told)])
 
     def body(self) -> bytes:
         """The answer as JSON. Each message is encoded by itself, once: the same prefix is the same
         bytes, whatever follows it."""
-        messages, system = _encode_all(self.context.messages), _encode_all(self.context.system)
-        size = len(messages) + len(system) + 2 + (1 if messages and system else 0)
+        told = self.rendered.context()
+        messages, system = self._messages(told), b",".join(map(encode_json, told.system))
+        size = sum(map(len, messages)) + max(len(messages) - 1, 0)
+        size += len(system) + 2 + (1 if messages and system else 0)
         rest: dict[str, Any] = {
-            "tools": self.context.tools,
-            "variables": self.context.variables,
+            "tools": told.tools,
+            "variables": told.variables,
             "approx_tokens": (size + BYTES_PER_TOKEN - 1) // BYTES_PER_TOKEN,
             "cached_prefix_id": cached_prefix_id(self.prefix_digest),
             "cache_key": self.cache_key,
-            "breakpoints": self.context.breakpoints,
+            "breakpoints": told.breakpoints,
             "head": {"seq": self.head_seq, "digest": self.head_digest.hex()},
         }
         if self.format == "anthropic":
             rest["cache_points"] = [
-                {"message": message, "block": block} for message, block in self.context.cache_points
+                {"message": message, "block": block} for message, block in told.cache_points
             ]
         first = {"format": self.format, "run": self.branch.run_id, "branch": self.branch.pk}
-        told = [_encode(first)[:-1], b',"messages":[', messages, b"]"]
-        if self.format == "anthropic":
-            told += [b',"system":[', system, b"]"]
-        return b"".join([*told, b",", _encode(rest)[1:]])
+        head = encode_json(first)[:-1] + b',"messages":['
+        tail = b',"system":[' + system + b"]," if self.format == "anthropic" else b","
+        tail = b"]" + tail + encode_json(rest)[1:]
+        # One join and no more: a long context is megabytes.
+        if not messages:
+            return head + tail
+        messages[0] = head + messages[0]
+        messages[-1] += tail
+        return b",".join(messages)
 
-
-_encode = msgspec.json.Encoder().encode
-
-
-def _encode_all(values: Iterable[Any]) -> bytes:
-    return b",".join(map(_encode, values))
+    def _messages(self, told: Context) -> list[bytes]:
+        messages = [*self.rendered.finished, *map(encode_json, told.messages)]
+        if self.cache_control:
+            for place, block in told.cache_points:
+                message = decode_json(messages[place])
+                mark_block(message, block)
+                messages[place] = encode_json(message)
+        return messages
 
 
 def read_format(text: str) -> ContextFormat:
@@ -89,15 +96,9 @@ def rehydrate(
         raise BadInput(f"upto is from 0 to {branch.head_seq}.", parameter="upto")
     if cache_control and format != "anthropic":
         raise BadInput("Only the format anthropic has cache_control.", parameter="cache_control")
-    if format == "events":
-        context = render_context(iter_lineage(branch, upto=cut, inline=True), format=format)
-    else:
-        context = render_chat(read_chat(branch, upto=cut), format=format)
-    if cache_control:
-        insert_cache_control(context)
-    head_digest = _digest_at(branch, cut)
+    head_digest, seal = _read_cut(branch, cut)
     return Rehydrated(
-        context=context,
+        rendered=render_lineage(branch, upto=cut, seal=seal, format=format),
         format=format,
         branch=branch,
         head_seq=cut,
@@ -105,6 +106,7 @@ def rehydrate(
         # What is shared with others: up to the fork point, or a trunk's own up to the cut.
         prefix_digest=head_digest if branch.parent_id is None else bytes(branch.fork_digest),
         cache_key=_run_cache_key(branch),
+        cache_control=cache_control,
     )
 
 
@@ -114,12 +116,14 @@ def _run_cache_key(branch: Branch) -> str:
     return cache_key(Branch.objects.only("pk").get(run_id=branch.run_id, number=0).pk)
 
 
-def _digest_at(branch: Branch, cut: int) -> bytes:
-    """The content digest after `cut` events of the suffix. It is asked of the row: what a context
-    leaves out is in the digest all the same."""
+def _read_cut(branch: Branch, cut: int) -> tuple[bytes, bytes]:
+    """The content digest and the seal after `cut` events of the suffix. They are asked of the row:
+    what a context leaves out is in them all the same. At a fork point nobody needs the seal."""
     if cut == 0:
-        return bytes(branch.fork_digest)
+        return bytes(branch.fork_digest), b""
     if cut == branch.head_seq:
-        return bytes(branch.head_digest)
-    row = Event.objects.only("digest").get(run_id=branch.run_id, branch_id=branch.pk, seq=cut)
-    return bytes(row.digest)
+        return bytes(branch.head_digest), bytes(branch.head_seal)
+    row = Event.objects.only("digest", "seal").get(
+        run_id=branch.run_id, branch_id=branch.pk, seq=cut
+    )
+    return bytes(row.digest), bytes(row.seal)

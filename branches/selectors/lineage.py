@@ -15,7 +15,7 @@ from branches.domain.lineage import Segment
 from branches.domain.terms import INTERVENTIONS, SERVER_SOURCE
 from branches.models import Branch
 from branches.querysets import read_lineage_rows, read_segments
-from branches.storage.codec import Unreadable, is_bound, open_unbound
+from branches.storage.codec import Unreadable, is_bound, open_all_unbound
 from branches.storage.payloads import payload_bytes
 
 BLOBS_AT_ONCE: Final = 500
@@ -87,36 +87,44 @@ def iter_lineage(
         yield from map(_as_stored_event, some, payloads)
 
 
-def read_chat(branch: Branch, *, upto: int) -> list[ChatEvent]:
+def read_chat(branch: Branch, *, upto: int, after_step: int = 0) -> Iterator[ChatEvent]:
     """The lineage's events as a chat is told them, large binary parts put back.
 
-    Payloads that no chat looks into come empty.
+    Payloads that no chat looks into come empty. One query, made at once.
     """
     # What is not encrypted opens without its ids, and reading ids takes longer than all the rest.
     columns = (*_TOLD, *_BOUND) if settings.VEREL_EVENT_KEYS else _TOLD
-    rows = read_lineage_rows(branch, upto=upto, after_step=0, columns=columns)
-    try:
-        events = [
-            ChatEvent(row[1], row[2], decode_json(_open(row)) if row[2] in READ_TYPES else {})
-            for row in rows
-            if row[2] not in INTERVENTIONS or row[3] == SERVER_SOURCE
-        ]
-    except Unreadable:
-        # Read with its ids, the row that cannot be opened is named.
-        list(iter_lineage(branch, upto=upto))
-        raise
-    if not any(type(event.payload.get("content")) is list for event in events):
-        return events
-    payloads = inline_many(branch.project_id, [event.payload for event in events])
-    return [
-        ChatEvent(event.branch, event.type, payload)
-        for event, payload in zip(events, payloads, strict=True)
-    ]
+    rows = read_lineage_rows(branch, upto=upto, after_step=after_step, columns=columns)
+    rows = [row for row in rows if row[2] not in INTERVENTIONS or row[3] == SERVER_SOURCE]
+    return _iter_chat(branch, rows, upto)
 
 
-def _open(row: tuple[Any, ...]) -> bytes:
-    envelope = row[4]
-    return payload_bytes(_Row(*row)) if is_bound(envelope) else open_unbound(envelope)
+def _iter_chat(branch: Branch, rows: list[tuple[Any, ...]], upto: int) -> Iterator[ChatEvent]:
+    for start in range(0, len(rows), BLOBS_AT_ONCE):
+        some = rows[start : start + BLOBS_AT_ONCE]
+        try:
+            payloads = _open_read(some)
+        except Unreadable:
+            # Read with its ids, the row that cannot be opened is named.
+            list(iter_lineage(branch, upto=upto))
+            raise
+        if any(type(payload.get("content")) is list for payload in payloads):
+            payloads = inline_many(branch.project_id, payloads)
+        for row, payload in zip(some, payloads, strict=True):
+            yield ChatEvent(row[1], row[2], payload)
+
+
+def _open_read(rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """The payloads that a chat looks into; the others come empty."""
+    read = [index for index, row in enumerate(rows) if row[2] in READ_TYPES]
+    free = [index for index in read if not is_bound(rows[index][4])]
+    payloads: list[dict[str, Any]] = [{} for _ in rows]
+    for index, plain in zip(free, open_all_unbound([rows[i][4] for i in free]), strict=True):
+        payloads[index] = decode_json(plain)
+    if len(free) < len(read):
+        for index in set(read).difference(free):
+            payloads[index] = decode_json(payload_bytes(_Row(*rows[index])))
+    return payloads
 
 
 def _read_rows(branch: Branch, upto: int, after_step: int) -> list[_Row]:

@@ -24,7 +24,7 @@ import threading
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import zstandard
 from cryptography.exceptions import InvalidTag
@@ -41,6 +41,9 @@ TAG_BYTES: Final = 16
 # The largest event is 1 MiB; Verel's own may carry a report, which is bounded by a request's body.
 MAX_OPENED_BYTES: Final = 64 * 1024 * 1024
 LEVEL: Final = 3
+FRAMES_AT_ONCE: Final = 500
+# Version, magic number, descriptor and dictionary of an envelope with a frame.
+_HEAD_BYTES: Final = 7
 DICTIONARIES: Final = Path(__file__).parent / "dictionaries"
 NEWEST: Final = 1
 
@@ -178,6 +181,37 @@ def open_unbound(envelope: bytes | memoryview) -> bytes:
     if version == ZSTD:
         return _inflate(bytes(envelope[1:]))
     raise Unreadable(f"codec version {version} is unknown to this release")
+
+
+def open_all_unbound(envelopes: Sequence[bytes | memoryview]) -> list[bytes]:
+    """As `open_unbound`, for many at once: small frames of the newest dictionary go together."""
+    opened = [b""] * len(envelopes)
+    together = []
+    for index, envelope in enumerate(envelopes):
+        if len(envelope) > _HEAD_BYTES and envelope[0] == ZSTD and _is_small(envelope):
+            together.append(index)
+        else:
+            opened[index] = open_unbound(envelope)
+    for start in range(0, len(together), FRAMES_AT_ONCE):
+        some = together[start : start + FRAMES_AT_ONCE]
+        for index, plain in zip(some, _inflate_all([envelopes[i] for i in some]), strict=True):
+            opened[index] = plain
+    return opened
+
+
+def _is_small(envelope: bytes | memoryview) -> bool:
+    """Whether the frame tells a size below 66 KB and names the newest dictionary, in one byte."""
+    return envelope[5] & 0b1010_0011 == 0b0010_0001 and envelope[6] == NEWEST
+
+
+def _inflate_all(envelopes: Sequence[bytes | memoryview]) -> list[bytes]:
+    frames: list[Any] = [bytes(envelope[1:]) for envelope in envelopes]
+    try:
+        plain: Any = _zstd.decompressor(NEWEST).multi_decompress_to_buffer(frames)
+    except zstandard.ZstdError:
+        # One by one, the damaged one is told.
+        return [_inflate(frame) for frame in frames]
+    return [segment.tobytes() for segment in plain]
 
 
 def codec() -> Codec:

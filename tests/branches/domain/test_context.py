@@ -11,7 +11,7 @@ from branches.domain.context import (
     NO_RESULT,
     ContextFormat,
     ToolCall,
-    insert_cache_control,
+    mark_block,
     render_context,
     repeated_calls,
 )
@@ -483,7 +483,8 @@ def test_cache_points_are_at_most_four_blocks_that_can_carry_one(
 ) -> None:
     context = render_context(events, format="anthropic")
     plain = compact_json(context.messages)
-    insert_cache_control(context)
+    for message, block in context.cache_points:
+        mark_block(context.messages[message], block)
     marked = [
         block
         for message in context.messages
