@@ -28,6 +28,7 @@ KEYS = [
             ("g r", "Go to runs"),
             ("g w", "Go to what waits"),
             ("g g", "Go to the gate's policy"),
+            ("g m", "Go to memory"),
             ("g o", "Go to the overview"),
             ("g d", "Go to the triplets and datasets"),
             ("g i", "Go to the import"),
@@ -73,6 +74,20 @@ KEYS = [
             ("x", "Both bad"),
             ("1 – 4", "Rubric"),
             ("Ctrl+Enter", "Submit, then approve the merge"),
+        ],
+    },
+    {
+        "name": "Memory",
+        "keys": [
+            ("r", "Review proposals"),
+            ("j k", "Next, previous proposal"),
+            ("p", "Promote"),
+            ("d", "Demote"),
+            ("b", "Bury"),
+            ("n", "Refuse"),
+            ("e", "Edit, then promote"),
+            ("m", "Merge into another"),
+            ("w", "Defer"),
         ],
     },
     {
@@ -146,6 +161,7 @@ class Shell:
         entries = [
             NavEntry("runs", "Runs", runs, "g r"),
             NavEntry("gate", "Gate", reverse("gate-policy", args=[slug]), "g g"),
+            NavEntry("memory", "Memory", reverse("memory", args=[slug]), "g m"),
             NavEntry("overview", "Overview", reverse("overview", args=[slug]), "g o"),
         ]
         waiting = self._waiting

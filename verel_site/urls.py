@@ -41,6 +41,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include(fallback_urlpatterns)),
     path("", include(make_urlpatterns(read_run_verdicts, read_head_reports))),
     path("", include("verdicts.urls")),
+    path("", include("memory.urls")),
     path("", include("verel_site.administration.urls")),
     path("", include("verdicts.intake_urls")),
 ]

@@ -53,7 +53,7 @@ class Suspicion:
 def screen(texts: Iterable[str], *, canaries: Iterable[str] = ()) -> tuple[Suspicion, ...]:
     """What is suspicious about a record's texts; `canaries` stand nowhere but in secret cases."""
     whole = "\n".join(texts)
-    folded = "".join(c for c in unicodedata.normalize("NFKC", whole) if not _is_hidden(c))
+    folded = strip_hidden(unicodedata.normalize("NFKC", whole))
     found = [
         Suspicion("instruction", f"It {name}.") for name, sign in _COMMANDS if _hit(sign, folded)
     ]
@@ -67,6 +67,11 @@ def screen(texts: Iterable[str], *, canaries: Iterable[str] = ()) -> tuple[Suspi
 
 def _hit(sign: re.Pattern[str], text: str) -> bool:
     return any(sign.search(line) for line in (*text.splitlines(), " ".join(text.split())))
+
+
+def strip_hidden(text: str) -> str:
+    """The text as its reader sees it."""
+    return "".join(char for char in text if not _is_hidden(char))
 
 
 def _is_hidden(char: str) -> bool:

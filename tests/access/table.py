@@ -226,6 +226,18 @@ PAGES: Final[dict[str, Row]] = {
     "POST /approvals/<approval>/answer/": RIGHT(
         Right.ANSWER, ok=302, body={"answer": "accept", "request_digest": "{asked}"}
     ),
+    "GET /p/<slug>/memory/": READ(),
+    "POST /p/<slug>/memory/decide/": RIGHT(
+        Right.CURATE, body={"answer": "bury", "pick": "{record}:{record_digest}"}
+    ),
+    "GET /p/<slug>/memory/<number>/": READ(at={"number": "record_number"}),
+    "POST /p/<slug>/memory/<number>/decide/": RIGHT(
+        Right.CURATE,
+        ok=302,
+        at={"number": "record_number"},
+        body={"answer": "bury", "content_digest": "{record_digest}"},
+    ),
+    "GET /p/<slug>/memory/contexts/<context>/": READ(),
     "GET /comparisons/<comparison>/": READ(),
     "POST /comparisons/<comparison>/label/": RIGHT(
         Right.LABEL, ok=409, body={"choice": "left", "rationale": "x"}

@@ -27,6 +27,7 @@ from verel_site.access.models import Project
 from verel_site.access.projects import actor_of_user, create_project, set_member
 from verel_site.access.rights import Right, Role
 from verel_site.demo import stories
+from verel_site.demo.remembered import remember
 from verel_site.demo.stories import AGENT, MODEL, TOOLS, Told
 
 SLUG: Final = "demo"
@@ -74,6 +75,7 @@ class _Loader:
         self._running_labels()
         self._capped_bolus()
         self._place_in_time()
+        remember(project=self.project, curator=self.reviewer, now=self.now)
 
     def _capped_bolus(self) -> None:
         """The run of the first five minutes: a shortcut, a fork that waits for comparison, and a

@@ -1,0 +1,521 @@
+"""The page of one record, which is also where its promotion is reviewed: what it says, what speaks
+for it, what it collides with, how it fades, and what people did."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from branches.domain.search_query import Clause, Term
+from branches.domain.words import split_words
+from memory.decay_chart import Fading, draw_decay
+from memory.domain.entailment import PRECISE_ENTAILMENT
+from memory.domain.likeness import says_the_same, similarity, words_of
+from memory.domain.screening import strip_hidden
+from memory.domain.terms import Kind, RequestState, Standing, Trust
+from memory.evidence import evidence_digest, list_evidence
+from memory.models import (
+    Evidence,
+    PromotionDecision,
+    PromotionRequest,
+    Record,
+    RefusedValue,
+    Retrieval,
+)
+from memory.storage.recall_index import find_words
+from verel_site.access.actors import Actor
+from verel_site.access.models import Project
+from verel_site.access.rights import Right
+from verel_site.kit.refusals import NotFound
+
+KIND_ICONS: Final = {
+    Kind.FACT.value: "bookmark",
+    Kind.RULE.value: "gavel",
+    Kind.SKILL.value: "book-open",
+}
+KIND_NAMES: Final = {
+    Kind.FACT.value: "Fact",
+    Kind.RULE.value: "Design rule",
+    Kind.SKILL.value: "Skill",
+}
+ITEM_WORDS: Final = {
+    "security": "security",
+    "api_contract": "API contract",
+    "ui_fix": "UI fix",
+    "cosmetic_tip": "cosmetic tip",
+}
+TOLD: Final = {
+    "promote": "promotes it",
+    "edit": "edits and promotes it",
+    "merge": "merges it",
+    "demote": "demotes it",
+    "reject": "refuses it for ever",
+    "bury": "buries it",
+    "defer": "defers it",
+}
+SHOWN_EVIDENCE: Final = 40
+SHOWN_USES: Final = 24
+SHOWN_HISTORY: Final = 20
+SHOWN_PROPOSALS: Final = 40
+SHOWN_DECISIONS: Final = 6
+NEIGHBOURS: Final = 8
+LIKE: Final = 0.4
+_PART: Final = re.compile(r"\s+|[^\s]+")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLine:
+    """A record as a row shows it. `tier` is the glyph of its trust, or of its refusal."""
+
+    id: UUID
+    number: int
+    label: str
+    href: str
+    kind: str
+    icon: str
+    tier: str
+    text: str
+    scope: str
+    standing: str
+    flag: str
+    strength: float
+    confidence: float
+    support: int
+    used: datetime | None
+    retrievals: int
+    key: str
+    object: str
+    digest: str
+    by: str
+    created: datetime
+
+
+def line_of(row: Record, now: datetime) -> RecordLine:
+    return RecordLine(
+        id=row.record_id,
+        number=row.number,
+        label=row.label,
+        href=str(row.number),
+        kind=KIND_NAMES[row.kind],
+        icon=KIND_ICONS[row.kind],
+        tier="refused" if row.standing == Standing.REFUSED.value else row.trust,
+        text=_title(row),
+        scope=row.scope,
+        standing=row.standing,
+        flag=_flag(row),
+        strength=round(row.strength(now), 2),
+        confidence=row.confidence,
+        support=row.support_count,
+        used=row.retrieved_at,
+        retrievals=row.retrieval_count,
+        key=row.key,
+        object=row.object,
+        digest=bytes(row.digest).hex(),
+        by=row.by_name,
+        created=row.created_at,
+    )
+
+
+def _title(row: Record) -> str:
+    return f"{row.subject or row.text} v{row.version}" if row.kind == Kind.SKILL.value else row.text
+
+
+def _flag(row: Record) -> str:
+    if row.standing == Standing.HELD.value:
+        codes = {one.get("code") for one in row.held_for}
+        return "contradicts a verified one" if "contradicts_verified" in codes else "held"
+    if row.standing == Standing.SUPPRESSED.value:
+        return f"suppressed by {row.suppressed_by.label}" if row.suppressed_by else "suppressed"
+    return "" if row.standing == Standing.LIVE.value else row.standing
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Words of a statement; `change` is del, ins or empty."""
+
+    text: str
+    change: str = ""
+
+
+def compare_words(before: str, after: str) -> tuple[Piece, ...]:
+    """What is said now, with what was said before struck out where they differ."""
+    if not before or before == after:
+        return (Piece(after),)
+    left, right = _PART.findall(before), _PART.findall(after)
+    pieces: list[Piece] = []
+    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
+    for tag, a, b, c, d in matcher.get_opcodes():
+        if tag in ("delete", "replace"):
+            pieces.append(Piece("".join(left[a:b]), "del"))
+        if tag in ("insert", "replace"):
+            pieces.append(Piece("".join(right[c:d]), "ins"))
+        if tag == "equal":
+            pieces.append(Piece("".join(right[c:d])))
+    return tuple(pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    href: str
+    place: str
+    quote: str
+    source: str
+    score: float | None
+    agrees: bool
+    corroborator: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    at: datetime
+    words: str
+    human: bool = False
+    reason: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    word: str
+    tier: str
+    done: bool
+    current: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A proposal of the list beside the record."""
+
+    href: str
+    text: str
+    tier: str
+    note: str
+    current: bool
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    at: datetime
+    goal: str
+    role: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the person typed before an answer was refused."""
+
+    reason: str = ""
+    text: str = ""
+    object: str = ""
+    expression: str = ""
+    into: str = ""
+    scope: str = ""
+
+
+@dataclass(frozen=True)
+class RecordPage:
+    project: Project
+    record: Record
+    line: RecordLine
+    pieces: tuple[Piece, ...]
+    ladder: tuple[Rung, ...]
+    evidence: tuple[EvidenceRow, ...]
+    evidence_digest: str
+    runs: int
+    entailment: float | None
+    rivals: tuple[RecordLine, ...]
+    near: tuple[RecordLine, ...]
+    refusals: tuple[RefusedValue, ...]
+    decay: SafeString
+    curve_words: str
+    history: tuple[Happening, ...]
+    uses: tuple[Use, ...]
+    request: PromotionRequest | None
+    waiting: tuple[Waiting, ...]
+    past: tuple[tuple[str, str, datetime, str], ...]
+    may_decide: bool
+    draft: Draft
+    fault: str = ""
+
+    screen: str = "promotion"
+    nav: str = "memory"
+
+    @property
+    def title(self) -> str:
+        # No words of an agent's: a title is no place where they could be made visible.
+        return f"{self.line.kind} {self.line.label}"
+
+    @property
+    def floor(self) -> float:
+        return PRECISE_ENTAILMENT
+
+    @property
+    def is_refused(self) -> bool:
+        return self.record.standing == Standing.REFUSED.value
+
+    @property
+    def is_verified(self) -> bool:
+        return self.record.trust == Trust.VERIFIED.value
+
+    @property
+    def corroborators(self) -> tuple[EvidenceRow, ...]:
+        return tuple(row for row in self.evidence if row.corroborator)
+
+    @property
+    def short_digest(self) -> str:
+        return f"{self.line.digest[:4]} {self.line.digest[4:8]}"
+
+
+def read_record_page(
+    *, actor: Actor, project: Project, number: int, fault: str = "", draft: Draft | None = None
+) -> RecordPage:
+    """Everything that a decision about a record needs. A constant number of queries."""
+    actor.demand(project.pk, Right.READ)
+    rows = Record.objects.visible_to(actor).filter(project=project, number=number)
+    record = rows.select_related("suppressed_by", "supersedes").first()
+    if record is None:
+        raise NotFound(f"There is no record {number} in this project.")
+    now = timezone.now()
+    evidence = list(record.evidence.select_related("run").order_by("position"))
+    rivals = read_rivals(record)
+    retrievals = list(
+        Retrieval.objects.filter(record=record)
+        .select_related("assembly")
+        .order_by("-at")[:SHOWN_USES]
+    )
+    requests = list(
+        PromotionRequest.objects.filter(record=record).order_by("-created_at")[:SHOWN_HISTORY]
+    )
+    request = next((one for one in requests if one.state == RequestState.OPEN.value), None)
+    scores = [row.score for row in evidence if row.score is not None and row.agrees]
+    return RecordPage(
+        project=project,
+        record=record,
+        line=line_of(record, now),
+        pieces=compare_words(_said_before(record, rivals), _title(record)),
+        ladder=_ladder(record),
+        evidence=tuple(_evidence_row(row) for row in evidence[:SHOWN_EVIDENCE]),
+        evidence_digest=evidence_digest(list_evidence(record)).hex(),
+        runs=len({row.run_id for row in evidence if row.agrees}),
+        entailment=max(scores, default=None),
+        rivals=tuple(line_of(row, now) for row in rivals),
+        near=tuple(line_of(row, now) for row in _read_near(record)),
+        refusals=tuple(_read_refusals(record)),
+        decay=draw_decay(fading_of(record, now, evidence=evidence, retrievals=retrievals)),
+        curve_words=_curve_words(record),
+        history=_history(record, evidence, requests),
+        uses=tuple(_use(row, project.slug) for row in retrievals[:NEIGHBOURS]),
+        request=request,
+        waiting=_read_waiting(project, record),
+        past=_read_past(project),
+        may_decide=actor.may(project.pk, Right.CURATE) and actor.kind == "person",
+        draft=draft or _first_draft(record),
+        fault=fault,
+    )
+
+
+def _first_draft(record: Record) -> Draft:
+    """What an edit begins with: a person edits what they see, and no more."""
+    return Draft(
+        text=strip_hidden(record.text),
+        object=strip_hidden(record.object),
+        expression=strip_hidden(record.expression),
+    )
+
+
+def read_rivals(record: Record) -> list[Record]:
+    """Others under its key: what it contradicts, or what it came after."""
+    if not record.key:
+        return []
+    rows = Record.objects.filter(project_id=record.project_id, key=record.key)
+    rows = rows.exclude(pk=record.pk).select_related("suppressed_by")
+    return list(rows.order_by("-trust", "position")[:NEIGHBOURS])
+
+
+def _said_before(record: Record, rivals: Sequence[Record]) -> str:
+    """What the record would take the place of."""
+    if record.supersedes is not None:
+        return _title(record.supersedes)
+    told = [
+        row for row in rivals if row.standing == Standing.LIVE.value and row.scope == record.scope
+    ]
+    return _title(told[0]) if told and record.standing == Standing.HELD.value else ""
+
+
+def _ladder(record: Record) -> tuple[Rung, ...]:
+    rank = Trust(record.trust).rank
+    notes = {
+        Trust.UNVERIFIED: f"{record.created_at:%-d %b}",
+        Trust.CORROBORATED: f"{record.support_count} independent run"
+        f"{'' if record.support_count == 1 else 's'}",
+        Trust.VERIFIED: "" if rank == 2 else "needs a person",
+    }
+    return tuple(
+        Rung(
+            trust.value.capitalize(),
+            trust.value,
+            trust.rank <= rank,
+            trust.rank == rank,
+            notes[trust],
+        )
+        for trust in Trust
+    )
+
+
+def _evidence_row(row: Evidence) -> EvidenceRow:
+    return EvidenceRow(
+        href=reverse("event", args=[row.event_id]),
+        place=f"r-{row.run.number} / {row.seq:,}",
+        quote=row.quote,
+        source=row.source,
+        score=row.score,
+        agrees=row.agrees,
+        corroborator=row.corroborator,
+    )
+
+
+def _read_near(record: Record) -> list[Record]:
+    """Records that say much the same under another key or none: what it might be merged into."""
+    words = list(dict.fromkeys(split_words(record.text)))[:24]
+    if not words:
+        return []
+    clause = Clause(tuple(Term((word,)) for word in words))
+    positions = find_words(project_id=record.project_id, clauses=[clause], limit=NEIGHBOURS * 2)
+    rows = Record.objects.filter(position__in=positions, kind=record.kind).exclude(pk=record.pk)
+    rows = rows.filter(standing__in=[Standing.LIVE.value, Standing.HELD.value])
+    mine = words_of(record.text)
+    told = [
+        row for row in rows.select_related("suppressed_by") if row.key != record.key or not row.key
+    ]
+    told = [
+        row
+        for row in told
+        if says_the_same(row.text, record.text) or similarity(words_of(row.text), mine) >= LIKE
+    ]
+    return sorted(told, key=lambda row: -similarity(words_of(row.text), mine))[:NEIGHBOURS]
+
+
+def _read_refusals(record: Record) -> list[RefusedValue]:
+    rows = RefusedValue.objects.filter(project_id=record.project_id, cleared_at=None)
+    if record.key:
+        return list(rows.filter(key=record.key).order_by("created_at")[:NEIGHBOURS])
+    return list(rows.filter(record=record).order_by("created_at"))
+
+
+def fading_of(
+    record: Record,
+    now: datetime,
+    *,
+    evidence: Sequence[Evidence] | None = None,
+    retrievals: Sequence[Retrieval] | None = None,
+) -> Fading:
+    """What a chart of the record shows; reads what it is not given."""
+    if evidence is None:
+        evidence = list(record.evidence.order_by("position"))
+    if retrievals is None:
+        retrievals = list(Retrieval.objects.filter(record=record).order_by("-at")[:SHOWN_USES])
+    first: dict[UUID, datetime] = {}
+    for row in sorted(evidence, key=lambda one: one.created_at):
+        if row.agrees:
+            first.setdefault(row.run_id, row.created_at)
+    uses = [(row.at, row.retrievals + 1) for row in reversed(retrievals)]
+    return Fading(
+        now=now,
+        curve=record.curve,
+        uses=[(record.created_at, 0), *uses],
+        confidence=record.confidence,
+        supports=list(first.values()),
+        ahead=record.trust != Trust.VERIFIED.value,
+    )
+
+
+def _curve_words(record: Record) -> str:
+    curve = record.curve
+    what = "whatever is verified" if record.trust == "verified" else ITEM_WORDS[record.item_type]
+    told = "fitted to logged retrievals" if curve.fitted else "a default that no log was fitted to"
+    return (
+        f"{what}: half-life {curve.half_life(record.retrieval_count):.0f} days, "
+        f"exponent {curve.beta:g}, floor {curve.floor:g}; {told}"
+    )
+
+
+def _history(
+    record: Record, evidence: Sequence[Evidence], requests: Sequence[PromotionRequest]
+) -> tuple[Happening, ...]:
+    told = [
+        Happening(record.created_at, f"{record.by_name} proposed it", record.by_kind == "person")
+    ]
+    if record.supersedes is not None:
+        told[0] = Happening(
+            record.created_at, f"{record.by_name} wrote version {record.version}", True
+        )
+    seen: set[tuple[UUID, bool]] = set()
+    for row in evidence:
+        if (row.run_id, row.agrees) not in seen:
+            seen.add((row.run_id, row.agrees))
+            words = "Seen in" if row.agrees else "Contradicted in"
+            href = reverse("event", args=[row.event_id])
+            told.append(Happening(row.created_at, f"{words} run r-{row.run.number}", href=href))
+    told += [
+        Happening(request.closed_at, f"A request was void: {request.void_reason}")
+        for request in requests
+        if request.state == RequestState.VOID.value and request.closed_at
+    ]
+    for decision in PromotionDecision.objects.filter(record=record).order_by("-created_at")[:20]:
+        words = f"{decision.by_name} {TOLD[decision.answer]}"
+        told.append(Happening(decision.created_at, words, True, decision.reason))
+    return tuple(sorted(told, key=lambda one: one.at, reverse=True)[:SHOWN_HISTORY])
+
+
+def _use(row: Retrieval, slug: str) -> Use:
+    href = reverse("memory-context", args=[slug, row.assembly_id])
+    return Use(row.at, row.assembly.goal, row.assembly.role, href)
+
+
+def _read_waiting(project: Project, record: Record) -> tuple[Waiting, ...]:
+    rows = PromotionRequest.objects.filter(project=project, state=RequestState.OPEN.value)
+    listed = list(rows.select_related("record").order_by("created_at")[:SHOWN_PROPOSALS])
+    at = next((i for i, one in enumerate(listed) if one.record_id == record.pk), -1)
+    steps = {at + 1: "j", at - 1: "k"} if at >= 0 else {0: "j"}
+    return tuple(
+        Waiting(
+            href=reverse("memory-record", args=[project.slug, one.record.number]),
+            text=_title(one.record),
+            tier=one.record.trust,
+            note=_note(one),
+            current=index == at,
+            step=steps.get(index, ""),
+        )
+        for index, one in enumerate(listed)
+    )
+
+
+def _note(request: PromotionRequest) -> str:
+    against = sum(not one["agrees"] and one["standing"] == "live" for one in request.conflicts)
+    sources = len(request.evidence)
+    told = (
+        f"{against} conflict{'' if against == 1 else 's'}"
+        if against
+        else (f"{sources} source{'' if sources == 1 else 's'}")
+    )
+    return f"{KIND_NAMES[request.record.kind]}, {told}"
+
+
+def _read_past(project: Project) -> tuple[tuple[str, str, datetime, str], ...]:
+    rows = PromotionDecision.objects.filter(project=project).select_related("record")
+    told = []
+    for row in rows.order_by("-created_at")[:SHOWN_DECISIONS]:
+        tier = "refused" if row.answer == "reject" else row.trust_after
+        href = reverse("memory-record", args=[project.slug, row.record.number])
+        told.append((tier, _title(row.record), row.created_at, href))
+    return tuple(told)

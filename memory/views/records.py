@@ -1,0 +1,184 @@
+"""The pages of memory: the list with its bulk decisions, one record with its review, a context."""
+
+from typing import Final
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from memory.context_page import read_context_page
+from memory.domain.terms import Answer, RequestState
+from memory.edits import make_edit
+from memory.models import PromotionRequest, Record
+from memory.promotion import Row, Said, decide_many, decide_promotion, decide_record, demand_person
+from memory.record_list import Told, read_record_list
+from memory.record_page import Draft, read_record_page
+from verel_site.access.models import Project
+from verel_site.access.projects import get_project, request_actor
+from verel_site.kit.htmx import render_page
+from verel_site.kit.refusals import BadInput, Forbidden, NotFound, Refusal
+
+BULK: Final = (Answer.PROMOTE, Answer.DEMOTE, Answer.REJECT, Answer.BURY)
+DONE_WORDS: Final = {
+    Answer.PROMOTE: "promoted",
+    Answer.DEMOTE: "demoted",
+    Answer.REJECT: "refused for ever",
+    Answer.BURY: "buried",
+}
+MAX_TEXT: Final = 4_000
+
+
+@require_GET
+@login_required
+def record_list(request: HttpRequest, slug: str) -> HttpResponse:
+    actor = request_actor(request)
+    project = get_project(actor=actor, slug=slug)
+    page = read_record_list(actor=actor, project=project, query=request.GET)
+    return render_page(request, "memory/record_list.html", page)
+
+
+@require_POST
+@login_required
+def decide_picked(request: HttpRequest, slug: str) -> HttpResponse:
+    """One answer about what was picked; what refuses it is told by name on the list."""
+    actor = request_actor(request)
+    project = get_project(actor=actor, slug=slug)
+    demand_person(actor, project.pk)
+    answer = _read_answer(request.POST, BULK)
+    reason = request.POST.get("reason", "").strip()
+    said = [_read_pick(pick, answer, reason) for pick in request.POST.getlist("pick")]
+    query = QueryDict(request.POST.get("query", ""))
+    if not said:
+        told = Told("Nothing was picked.", 0)
+        page = read_record_list(actor=actor, project=project, query=query, told=told, reason=reason)
+        return render_page(request, "memory/record_list.html", page, status=422)
+    rows = decide_many(actor=actor, said=said)
+    told = _tell(rows, answer)
+    page = read_record_list(actor=actor, project=project, query=query, told=told, reason="")
+    return render_page(
+        request, "memory/record_list.html", page, status=409 if told.refused else 200
+    )
+
+
+def _tell(rows: list[Row], answer: Answer) -> Told:
+    refused = [row for row in rows if row.refusal is not None]
+    named = Record.objects.filter(record_id__in=[row.record_id for row in refused])
+    labels = {record.record_id: record.label for record in named}
+    told = tuple(
+        (labels.get(row.record_id, "?"), f"{row.refusal.title}. {row.refusal.detail}")
+        for row in refused
+        if row.refusal is not None
+    )
+    done = len(rows) - len(refused)
+    return Told(f"{done} {DONE_WORDS[answer]}.", done, told)
+
+
+def _read_pick(pick: str, answer: Answer, reason: str) -> tuple[UUID, Said]:
+    record, _, digest = pick.partition(":")
+    try:
+        return UUID(record), Said(answer, bytes.fromhex(digest), reason=reason)
+    except ValueError as error:
+        raise BadInput("What was picked is no record of this page.") from error
+
+
+def _read_answer(form: QueryDict, known: tuple[Answer, ...]) -> Answer:
+    told = next((one for one in known if one.value == form.get("answer")), None)
+    if told is None:
+        raise BadInput(f"The answer is one of {', '.join(one.value for one in known)}.")
+    return told
+
+
+@require_GET
+@login_required
+def record(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    actor = request_actor(request)
+    project = get_project(actor=actor, slug=slug)
+    page = read_record_page(actor=actor, project=project, number=number)
+    return render_page(request, "memory/record.html", page)
+
+
+@require_POST
+@login_required
+def decide(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """An answer about one record. A refused one comes back with the form as it was typed."""
+    actor = request_actor(request)
+    project = get_project(actor=actor, slug=slug)
+    demand_person(actor, project.pk)
+    form = request.POST
+    found = Record.objects.visible_to(actor).filter(project=project, number=number).first()
+    if found is None:
+        raise NotFound(f"There is no record {number} in this project.")
+    try:
+        said = _read_said(form, found)
+        asked = form.get("request", "")
+        if asked:
+            decide_promotion(request_id=UUID(asked), actor=actor, said=said)
+        else:
+            decide_record(record_id=found.record_id, actor=actor, said=said)
+    except (Forbidden, NotFound, BadInput):
+        raise
+    except ValueError as error:
+        raise BadInput("The form names no request of this page.") from error
+    except Refusal as refusal:
+        fault = f"{refusal.title}. {refusal.detail}"
+        draft = _read_draft(form)
+        page = read_record_page(
+            actor=actor, project=project, number=number, fault=fault, draft=draft
+        )
+        return render_page(request, "memory/record.html", page, status=refusal.status)
+    return redirect(_next_of(request, project, number))
+
+
+def _read_said(form: QueryDict, record: Record) -> Said:
+    answer = _read_answer(form, tuple(Answer))
+    edit, into = None, form.get("into", "")
+    if answer is Answer.EDIT:
+        edit = make_edit(
+            record,
+            text=form.get("edit_text", ""),
+            object=form.get("edit_object", ""),
+            expression=form.get("edit_expression", ""),
+        )
+    return Said(
+        answer=answer,
+        content_digest=bytes.fromhex(form.get("content_digest", "")),
+        evidence_digest=bytes.fromhex(form.get("evidence_digest", "")) or None,
+        reason=form.get("reason", "").strip()[:MAX_TEXT],
+        into=UUID(into) if into and answer is Answer.MERGE else None,
+        scope=form.get("scope", "").strip(),
+        edit=edit,
+    )
+
+
+def _read_draft(form: QueryDict) -> Draft:
+    return Draft(
+        reason=form.get("reason", ""),
+        text=form.get("edit_text", ""),
+        object=form.get("edit_object", ""),
+        expression=form.get("edit_expression", ""),
+        into=form.get("into", ""),
+        scope=form.get("scope", ""),
+    )
+
+
+def _next_of(request: HttpRequest, project: Project, number: int) -> str:
+    """The proposal that waits longest, so that a review goes on; else the record itself."""
+    open_requests = PromotionRequest.objects.filter(
+        project=project, state=RequestState.OPEN.value, deferred_until=None
+    )
+    waiting = open_requests.exclude(record__number=number).order_by("created_at")
+    named = waiting.values_list("record__number", flat=True).first()
+    goes_on = named if request.POST.get("request") else None
+    return reverse("memory-record", args=[project.slug, goes_on or number])
+
+
+@require_GET
+@login_required
+def context(request: HttpRequest, slug: str, context: UUID) -> HttpResponse:
+    actor = request_actor(request)
+    project = get_project(actor=actor, slug=slug)
+    page = read_context_page(actor=actor, project=project, context_id=context)
+    return render_page(request, "memory/context.html", page)

@@ -1,0 +1,301 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from memory.domain.terms import Answer
+from memory.models import PromotionRequest, Record
+from memory.promotion import request_promotion
+from memory.recall import assemble_context
+from memory.record_page import compare_words
+from memory.rules import propose_rule
+from tests.make import make_project, make_user
+from tests.memory.make import (
+    CAP,
+    answer,
+    cite,
+    make_corroborated,
+    make_fact,
+    make_source,
+    make_verified,
+    propose,
+)
+from verel_site.access.actors import SYSTEM, Actor
+from verel_site.access.models import Project
+from verel_site.access.projects import actor_of_user
+from verel_site.access.rights import Role
+
+pytestmark = pytest.mark.django_db
+HOSTILE = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}evil"
+
+
+@pytest.fixture
+def project() -> Project:
+    return make_project()
+
+
+@pytest.fixture
+def user(project: Project) -> User:
+    return make_user(project, Role.CURATOR)
+
+
+@pytest.fixture
+def curator(user: User) -> Actor:
+    return actor_of_user(user)
+
+
+@pytest.fixture
+def client(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def page(client: Client, project: Project, tail: str = "", status: int = 200) -> str:
+    response = client.get(f"/p/{project.slug}/memory/{tail}")
+    assert response.status_code == status, response.content
+    return str(response.content.decode())
+
+
+def decide(client: Client, record: Record, said: str, **more: str) -> Any:
+    form = {"answer": said, "content_digest": bytes(record.digest).hex(), **more}
+    return client.post(f"/p/{record.project.slug}/memory/{record.number}/decide/", form)
+
+
+def test_the_list_tells_trust_and_standing_and_is_filtered(
+    client: Client, project: Project, curator: Actor
+) -> None:
+    make_verified(project, "The bolus cap is 45 mg", curator, **CAP, object="45 mg")
+    propose(project, "The bolus cap is 50 mg", **CAP, object="50 mg")
+    make_fact(project, "Nurses call it the push", scope="repo:ward")
+    whole = page(client, project)
+    assert "contradicts a verified one" in whole
+    assert "Review 1 proposal" in whole
+    assert "Nurses" not in page(client, project, "?trust=verified")
+    assert "Nurses" in page(client, project, "?scope=repo:ward")
+    found = page(client, project, "?q=push")
+    assert "Nurses" in found
+    assert "50 mg</a>" not in found
+    assert "No record matches" in page(client, project, "?q=nowhere")
+    assert "No record matches" in page(client, project, "?q=-push")
+    page(client, project, "?trust=odd", status=400)
+
+
+def test_an_empty_memory_says_what_comes(client: Client, project: Project) -> None:
+    assert "Nothing is remembered yet" in page(client, project)
+
+
+def test_older_records_are_a_page_away(client: Client, project: Project) -> None:
+    for number in range(52):
+        make_fact(project, f"Ward {number} has pump {number}")
+    assert 'href="/p/' in page(client, project)
+    assert "Ward 0 has" not in page(client, project)
+    assert "Ward 0 has" in page(client, project, "?older=3")
+
+
+def test_bulk_tells_what_was_refused_by_name_and_keeps_the_filters(
+    client: Client, project: Project
+) -> None:
+    good, other = make_fact(project, "Ward 1 has a pump"), make_fact(project, "Ward 2 has none")
+    form = {
+        "answer": "bury",
+        "pick": [
+            f"{good.record_id}:{bytes(good.digest).hex()}",
+            f"{other.record_id}:{'00' * 32}",
+        ],
+        "query": "standing=live",
+    }
+    response = client.post(f"/p/{project.slug}/memory/decide/", form)
+    text = response.content.decode()
+    assert response.status_code == 409
+    assert "1 buried." in text
+    assert "f-2:" in text
+    assert "Ward 1 has a pump" not in text
+    assert client.post(f"/p/{project.slug}/memory/decide/", {"answer": "bury"}).status_code == 422
+    odd = {"answer": "bury", "pick": "x:y"}
+    assert client.post(f"/p/{project.slug}/memory/decide/", odd).status_code == 400
+
+
+def test_a_record_tells_evidence_conflicts_history_and_decay(
+    client: Client, project: Project, curator: Actor
+) -> None:
+    old = make_verified(project, "The bolus cap is 45 mg", curator, **CAP, object="45 mg")
+    event = make_source(project)
+    told = cite(event, quote="Dose = 50mg", score=0.88)
+    new = propose(project, "The bolus cap is 50 mg", **CAP, object="50 mg", evidence=told).record
+    text = page(client, project, f"{new.number}/")
+    assert f'href="/events/{event.event_id}/"' in text
+    assert "Dose = 50mg" in text
+    assert "<del>45</del>" in text
+    assert "<ins>50</ins>" in text
+    assert "suppressed, kept in history" in text
+    assert "Held for a person." in text
+    assert 'aria-label="Confidence is' in text
+    assert "a default that no log was fitted to" in text
+    assert f"{curator.name} promotes it" in page(client, project, f"{old.number}/")
+
+
+def test_review_goes_on_to_the_next_proposal_and_the_reason_is_kept(
+    client: Client, project: Project
+) -> None:
+    first, second = make_fact(project, "Ward 1 has a pump"), make_fact(project, "Ward 2 has none")
+    for record in (first, second):
+        request_promotion(record_id=record.record_id, actor=SYSTEM)
+    asked = PromotionRequest.objects.get(record=first)
+    response = decide(
+        client, first, "promote", request=str(asked.pk), reason="Seen", scope="global"
+    )
+    assert response.status_code == 302
+    assert response["Location"].endswith(f"/memory/{second.number}/")
+    first.refresh_from_db()
+    assert (first.trust, first.scope) == ("verified", "global")
+    assert ": Seen" in page(client, project, f"{first.number}/")
+
+
+def test_what_moved_comes_back_as_a_409_with_the_draft_kept(
+    client: Client, project: Project
+) -> None:
+    record = make_fact(project, "The bolus cap is 45 mg", evidence=cite(make_source(project)))
+    asked = request_promotion(record_id=record.record_id, actor=SYSTEM)
+    propose(project, "The bolus cap is 45 mg", evidence=cite(make_source(project)))
+    response = decide(client, record, "reject", request=str(asked.pk), reason="Because I say so")
+    text = response.content.decode()
+    assert response.status_code == 409
+    assert "Nothing was changed." in text
+    assert 'value="Because I say so"' in text
+    record.refresh_from_db()
+    assert record.standing == "live"
+
+
+def test_a_missing_reason_is_told_and_nothing_is_lost(client: Client, project: Project) -> None:
+    record = make_fact(project, "Ward 1 has a pump")
+    response = decide(client, record, "reject", edit_text="Ward 1 has two")
+    assert response.status_code == 422
+    assert "it takes a reason" in response.content.decode()
+
+
+def test_an_edit_and_a_merge_by_plain_forms(client: Client, project: Project) -> None:
+    record = make_fact(project, "The bolus cap is 50 mg", **CAP, object="50 mg")
+    decide(client, record, "edit", edit_text="The bolus cap is 45 mg", edit_object="45 mg")
+    made = Record.objects.get(version=2)
+    assert (made.text, made.object, made.trust) == ("The bolus cap is 45 mg", "45 mg", "verified")
+    other = make_fact(project, "Boluses stop at 45 mg in the ward")
+    decide(client, other, "merge", into=str(made.record_id), reason="The same")
+    other.refresh_from_db()
+    assert other.suppressed_by == made
+
+
+def test_an_edited_rule_with_a_fault_comes_back_with_its_place(
+    client: Client, project: Project
+) -> None:
+    rule = propose_rule(
+        project_id=project.pk, actor=SYSTEM, expression="width <= 375 => require a scroll bar"
+    ).record
+    response = decide(client, rule, "edit", edit_expression="width <= => require x")
+    assert response.status_code == 422
+    assert "Line 1, column 10." in response.content.decode()
+
+
+@pytest.mark.parametrize("change", [{"answer": "odd"}, {"content_digest": "zz"}, {"request": "x"}])
+def test_a_forged_form_is_a_400(client: Client, project: Project, change: dict[str, str]) -> None:
+    record = make_fact(project, "Ward 1 has a pump")
+    form = {"answer": "bury", "content_digest": bytes(record.digest).hex(), **change}
+    response = client.post(f"/p/{project.slug}/memory/{record.number}/decide/", form)
+    assert response.status_code == 400
+
+
+def test_hostile_text_is_inert_on_every_page(client: Client, project: Project) -> None:
+    event = make_source(project)
+    record = propose(
+        project,
+        HOSTILE,
+        subject="<b>s",
+        predicate="p",
+        object="<i>o",
+        evidence=cite(event, quote="<img src=x onerror=alert(2)>"),
+    ).record
+    for tail in ("", f"{record.number}/"):
+        text = page(client, project, tail)
+        assert "<script>alert" not in text
+        assert "<img src=x" not in text
+        assert "<i>o" not in text
+        assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
+
+
+def test_a_reader_sees_no_decision_and_a_stranger_no_page(project: Project) -> None:
+    record = make_fact(project, "Ward 1 has a pump")
+    reader = Client()
+    reader.force_login(make_user(project, Role.VIEWER))
+    text = page(reader, project, f"{record.number}/")
+    assert 'name="answer"' not in text
+    assert 'name="answer"' not in page(reader, project)
+    stranger = Client()
+    stranger.force_login(make_user(make_project(), Role.ADMIN))
+    page(stranger, project, f"{record.number}/", status=404)
+    page(stranger, project, status=404)
+
+
+def test_a_context_page_tells_what_stayed_out(
+    client: Client, project: Project, curator: Actor
+) -> None:
+    make_verified(project, "The bolus cap is 45 mg", curator, **CAP, object="45 mg")
+    propose(project, "The bolus cap is 50 mg", **CAP, object="50 mg")
+    stored = assemble_context(project_id=project.pk, actor=SYSTEM, goal="bolus cap")
+    text = page(client, project, f"contexts/{stored.pk}/")
+    assert "it is not live" in text
+    assert "The bolus cap is 45 mg" in text
+    elsewhere = assemble_context(project_id=make_project().pk, actor=SYSTEM, goal="x")
+    page(client, project, f"contexts/{elsewhere.pk}/", status=404)
+
+
+def _count(act: Callable[[], object]) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        act()
+    return len(queries)
+
+
+def test_queries_do_not_grow_with_what_is_stored(
+    client: Client, project: Project, curator: Actor
+) -> None:
+    record = make_corroborated(project, "The bolus cap is 45 mg", **CAP, object="45 mg")
+    page(client, project)
+
+    def look() -> tuple[int, int]:
+        return (
+            _count(lambda: page(client, project)),
+            _count(lambda: page(client, project, f"{record.number}/")),
+        )
+
+    few = look()
+    for number in range(12):
+        other = make_corroborated(project, f"Ward {number} has pump {number}")
+        answer(other, curator, Answer.PROMOTE)
+        propose(
+            project,
+            f"The bolus cap is {number} mg",
+            **CAP,
+            object=f"{number} mg",
+            evidence=cite(make_source(project)),
+        )
+        assemble_context(project_id=project.pk, actor=SYSTEM, goal="bolus cap ward pump")
+    many = look()
+    assert many[0] <= few[0] + 2
+    assert many[1] <= few[1] + 2
+    assert max(many) <= 24
+
+
+def test_words_are_compared_with_what_was_said_before() -> None:
+    told = compare_words("The cap is 45 mg", "The cap is 50 mg")
+    assert [(piece.text, piece.change) for piece in told] == [
+        ("The cap is ", ""),
+        ("45", "del"),
+        ("50", "ins"),
+        (" mg", ""),
+    ]
+    assert compare_words("", "x")[0].change == ""
