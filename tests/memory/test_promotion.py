@@ -294,7 +294,7 @@ def test_a_receipt_of_a_frozen_suite_backs_a_promotion_which_falls_with_the_suit
     project: Project, curator: Actor
 ) -> None:
     suite = freeze_suite(
-        project_id=project.pk, actor=curator, grader="test", name="unit", digest=SUITE
+        project_id=project.pk, actor=SYSTEM, grader="test", name="unit", digest=SUITE
     )
     record = make_fact(project, "The cap is 45 mg")
     trunk = make_run(project)[1]
@@ -316,7 +316,7 @@ def test_what_was_verified_on_a_suite_falls_back_when_it_retires(
     project: Project, curator: Actor
 ) -> None:
     suite = freeze_suite(
-        project_id=project.pk, actor=curator, grader="test", name="unit", digest=SUITE
+        project_id=project.pk, actor=SYSTEM, grader="test", name="unit", digest=SUITE
     )
     record = make_corroborated(project, "The cap is 45 mg")
     answer(record, curator, Answer.PROMOTE)
