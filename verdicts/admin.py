@@ -16,6 +16,7 @@ from verdicts.models import (
     Suite,
     SuiteCase,
     SuiteResult,
+    Weighing,
 )
 from verdicts.runners import revoke_runner
 from verdicts.suites import retire_suite
@@ -86,4 +87,4 @@ class SuiteCaseAdmin(ReadOnly):
     fields = ["suite", "part", "position", "since"]
 
 
-admin.site.register([SuiteResult, Policy, Nonce, Comparison, SideOrder, Label], ReadOnly)
+admin.site.register([SuiteResult, Policy, Nonce, Weighing, Comparison, SideOrder, Label], ReadOnly)

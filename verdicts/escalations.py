@@ -6,10 +6,17 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import transaction
+from django.urls import reverse
+
+from branches.domain.terms import ENDED
 from branches.models import Branch
+from verdicts.domain.progress import Step
+from verdicts.models import Weighing
+from verdicts.progress import read_progress
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.audit.ledger import record_act
-from verel_site.inbox.items import post_item
+from verel_site.inbox.items import close_item, post_item
 from verel_site.inbox.models import Item
 from verel_site.kit import strict_json
 from verel_site.kit.refusals import Unprocessable
@@ -17,6 +24,7 @@ from verel_site.kit.refusals import Unprocessable
 ESCALATION: Final = "escalation"
 ESCALATION_PRIORITY: Final = 5
 MAX_TEXT: Final = 20_000
+WEIGHED_AT_ONCE: Final = 100
 
 
 class Cause(StrEnum):
@@ -48,16 +56,18 @@ def escalate(
     title: str,
     reasons: Sequence[str],
     branch: Branch | None = None,
+    href: str = "",
     actor: Actor = SYSTEM,
 ) -> Item:
     """Asks a person about `subject_id` as it was at `digest`; again for the same cause is no harm.
 
-    `reasons` are sentences that the person reads; `branch` is where to look, if it is about one.
+    `reasons` are sentences that the person reads; `branch` is where to look, if it is about one,
+    and `href` the page, where it is another than the run's.
     """
-    where: dict[str, Any] = {}
+    where: dict[str, Any] = {"href": href} if href else {}
     about = ""
     if branch is not None:
-        where = {"branch": str(branch.pk), "run": str(branch.run_id)}
+        where |= {"branch": str(branch.pk), "run": str(branch.run_id)}
         about = f"{branch.label}, run {branch.run.number}"
     return post_item(
         project_id=project_id,
@@ -72,6 +82,51 @@ def escalate(
         priority=ESCALATION_PRIORITY,
         actor=actor,
     )
+
+
+def weigh_waiting(limit: int) -> int:
+    """Looks at branches that were reported on since, and asks a person where the rules do; says
+    how many. Safe to run twice, and in several processes."""
+    rows = Weighing.objects.select_related("branch__project", "branch__run").order_by("pk")
+    waiting = list(rows[: min(limit, WEIGHED_AT_ONCE)])
+    for row in waiting:
+        _weigh(row)
+    return len(waiting)
+
+
+@transaction.atomic
+def _weigh(row: Weighing) -> None:
+    branch = row.branch
+    progress = read_progress(actor=SYSTEM, branch=branch)
+    advice = progress.advice
+    if advice.step != Step.ESCALATE or branch.status in ENDED:
+        close_item(
+            project_id=branch.project_id,
+            kind=ESCALATION,
+            subject_id=branch.pk,
+            because="The graders and the rules settle it by now.",
+        )
+    else:
+        differ = advice.disagreement
+        escalate(
+            project_id=branch.project_id,
+            subject_id=branch.pk,
+            cause=Cause.DISAGREEMENT if differ else Cause.STUCK,
+            digest=progress.heads[-1],
+            title=f"{differ}: who is right?" if differ else f"Stuck: {branch.run.goal}",
+            reasons=[advice.why],
+            branch=branch,
+            href=f"{reverse('run-verdicts', args=[branch.run_id])}?branch={branch.pk}",
+        )
+    # Unless a report came meanwhile: then it is looked at again.
+    Weighing.objects.filter(pk=row.pk, order=row.order).delete()
+
+
+def settled_escalations(items: Sequence[Item]) -> Mapping[UUID, str]:
+    """Those about branches that have ended since."""
+    about = {item.subject: item.pk for item in items if item.body.get("branch")}
+    ended = Branch.objects.filter(pk__in=about, status__in=[status.value for status in ENDED])
+    return {about[key]: "The branch has ended." for key in ended.values_list("pk", flat=True)}
 
 
 def resolve(*, item: Item, actor: Actor, answer: str, text: object = "") -> Mapping[str, Any]:

@@ -48,6 +48,7 @@ class IssueRow:
     first: str
     last: str
     open: bool
+    flaky: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +69,18 @@ class _Sighting:
 
 @dataclass(frozen=True)
 class History:
-    """Which fingerprints stood in which iteration, from 1; `failing` are those that gate."""
+    """Which fingerprints stood in which iteration, from 1; `failing` are those that gate, without
+    the flaky ones: they come and go on one head, and warn."""
 
     heads: tuple[bytes, ...]
     seqs: tuple[int, ...]
     prints: Mapping[str, _Sighting]
     at: Mapping[str, frozenset[int]]
     failing: tuple[frozenset[str], ...]
+    flaky: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, told: Sequence[Report]) -> "History":
+    def read(cls, told: Sequence[Report], flaky: frozenset[str] = frozenset()) -> "History":
         """One query, for the issues of each grader's newest report on each of the last heads."""
         order: dict[bytes, int] = {}
         for report in reversed(told):
@@ -98,7 +101,8 @@ class History:
             sighting = _sight(issue, graders[issue.report_id])
             prints.setdefault(issue.fingerprint, sighting)
             at.setdefault(issue.fingerprint, set()).add(place[issue.report_id])
-            if sighting.severity.rank >= GATING_SEVERITY.rank:
+            gates = sighting.severity.rank >= GATING_SEVERITY.rank
+            if gates and issue.fingerprint not in flaky:
                 failing[place[issue.report_id] - 1].add(issue.fingerprint)
         return cls(
             heads=tuple(heads),
@@ -106,6 +110,7 @@ class History:
             prints=prints,
             at={key: frozenset(places) for key, places in at.items()},
             failing=tuple(frozenset(one) for one in failing),
+            flaky=flaky,
         )
 
     def draw(self) -> Failing | None:
@@ -150,11 +155,12 @@ class History:
     def _row(self, key: str, latest: int) -> IssueRow:
         seen = self.prints[key]
         advisory = seen.grader in ADVISORY
+        flaky = key in self.flaky
         return IssueRow(
             fingerprint=key,
             grader=GRADER_WORDS[seen.grader],
             kind=seen.issue.kind.replace("_", " "),
-            verdict=SEVERITY_GLYPHS[seen.severity],
+            verdict="warn" if flaky else SEVERITY_GLYPHS[seen.severity],
             advisory=advisory,
             message=seen.issue.message,
             locator=seen.issue.locator,
@@ -162,6 +168,7 @@ class History:
             first=str(min(self.at[key])),
             last=str(max(self.at[key])),
             open=max(self.at[key]) == latest,
+            flaky=flaky,
         )
 
 

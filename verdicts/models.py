@@ -356,6 +356,17 @@ class Issue(models.Model):
         return f"{self.kind} {self.fingerprint}"
 
 
+class Weighing(models.Model):
+    """A branch that was reported on since it was last looked at for whether people are needed:
+    the promise that the inbox's sweep keeps. `order` is its newest report's."""
+
+    branch = models.OneToOneField(Branch, on_delete=models.PROTECT, related_name="+")
+    order = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.branch_id} up to report {self.order}"
+
+
 class GateDecision(models.Model):
     """What the gate said when a merge asked, on which head, under which policy."""
 

@@ -18,13 +18,18 @@ from branches.selectors.run_view import View
 from verdicts.admission import GateView, read_gate
 from verdicts.domain.facts import ReceiptStanding
 from verdicts.domain.terms import ADVISORY, Grader
+from verdicts.escalations import ESCALATION
 from verdicts.history import MAX_ISSUES, MAX_READ, Failing, History, IssueRow
 from verdicts.inputs import read_changed_files
 from verdicts.models import Report, Suite
 from verdicts.panels import GRADER_WORDS, GatePanel, gate_panel, short_digest
+from verdicts.progress import read_progress
+from verdicts.progress_panel import ProgressPanel, progress_panel
+from verdicts.run_issues import RunIssues, read_run_issues
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Right
+from verel_site.inbox.models import Item
 from verel_site.kit.refusals import NotFound
 
 GRADER_ICONS: Final = {
@@ -131,6 +136,11 @@ class VerdictPage:
     failing: Failing | None
     issues: tuple[IssueRow, ...]
     more_issues: int
+    run_issues: RunIssues | None
+    branch_issues_href: str
+    run_issues_href: str
+    progress: ProgressPanel | None
+    asked_at: datetime | None
     gate: GatePanel
     may_bypass: bool
     honest_href: str
@@ -156,8 +166,10 @@ def read_verdict_page(
     branch_id: UUID | None = None,
     report_id: UUID | None = None,
     whole: bool = False,
+    over_run: bool = False,
 ) -> VerdictPage:
-    """Raises NotFound. `whole` lists every report of the branch, else each grader's newest.
+    """Raises NotFound. `whole` lists every report of the branch, else each grader's newest;
+    `over_run` follows fingerprints over all branches of the run.
 
     Without `branch_id` it is about the branch that was graded last, or the trunk.
     """
@@ -168,7 +180,8 @@ def read_verdict_page(
     gate = read_gate(branch)
     shown = told if whole else _newest(told)
     chosen = _pick_report(told, report_id)
-    history = History.read(told)
+    progress = read_progress(actor=actor, branch=branch)
+    history = History.read(told, frozenset(progress.advice.quarantined))
     view = View(run.pk, branch=branch.pk)
     return VerdictPage(
         run=run.pk,
@@ -184,11 +197,22 @@ def read_verdict_page(
         failing=history.draw(),
         issues=history.rows()[:MAX_ISSUES],
         more_issues=max(0, len(history.prints) - MAX_ISSUES),
+        run_issues=read_run_issues(run, lines.branches, lines.lanes) if over_run else None,
+        branch_issues_href=f"{_href(run.pk, branch=branch.pk)}#issues",
+        run_issues_href=f"{_href(run.pk, branch=branch.pk, issues='run')}#issues",
+        progress=progress_panel(progress),
+        asked_at=_asked_at(branch),
         gate=gate_panel(gate),
         may_bypass=actor.may(run.project_id, Right.BYPASS_GATE),
         honest_href=_honest_href(branch, history),
         panel=_panel(chosen, branch) if chosen else None,
     )
+
+
+def _asked_at(branch: Branch) -> datetime | None:
+    """Since when a person is asked about the branch, where one is."""
+    waiting = Item.objects.filter(kind=ESCALATION, subject=branch.pk, state=Item.State.OPEN)
+    return waiting.order_by("created_at").values_list("created_at", flat=True).first()
 
 
 def _href(run: UUID, **query: object) -> str:

@@ -12,7 +12,7 @@ from branches.models import Branch, Event
 from verdicts.domain.facts import result_digest
 from verdicts.domain.terms import Grader
 from verdicts.inputs import read_author_model
-from verdicts.models import Issue, Report
+from verdicts.models import Issue, Report, Weighing
 from verdicts.receipts import Checked, check_receipt
 from verdicts.report_form import BadReport, ReadReport, read_report
 from verel_site.access.actors import Actor
@@ -128,6 +128,12 @@ def _store(
         by_name=actor.name,
     )
     _store_issues(report, read)
+    Weighing.objects.bulk_create(
+        [Weighing(branch=branch, order=report.order)],
+        update_conflicts=True,
+        unique_fields=["branch"],
+        update_fields=["order"],
+    )
     return report
 
 

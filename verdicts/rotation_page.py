@@ -24,6 +24,8 @@ from verel_site.kit.refusals import NotFound
 
 SHOWN_ROTATIONS: Final = 30
 SHOWN_TRIPS: Final = 10
+# The width of the pane beside the tables, where the drawing stands.
+SIDE_PX: Final = 368
 # The standing job comes round every minute: so long without it, and nobody tends the suites.
 LATE_SECONDS: Final = 600
 
@@ -150,7 +152,7 @@ def _watched(line: SuiteLine, runs: Sequence[SuiteResult], chosen: UUID | None) 
     suite = line.suite
     return Watched(
         row=suite_row(line, {}),
-        canary=tell_canary(suite, runs),
+        canary=tell_canary(suite, runs, across=SIDE_PX),
         watched_at=suite.watched_at,
         href=f"?suite={suite.pk}",
         chosen=suite.pk == chosen,

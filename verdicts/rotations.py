@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from branches.selectors.search import newer_events
@@ -24,6 +25,7 @@ from verdicts.domain.leakage import (
     pick_retiring,
 )
 from verdicts.domain.terms import Part
+from verdicts.escalations import Cause, escalate
 from verdicts.models import Issue, Suite, SuiteCase
 from verdicts.policies import follow_suite
 from verdicts.suites import (
@@ -182,6 +184,15 @@ def _trip(suite: Suite, reason: str) -> bool:
         digest=bytes.fromhex(suite.digest),
         after={"name": suite.name, "grader": suite.grader},
         reason=reason,
+    )
+    escalate(
+        project_id=suite.project_id,
+        subject_id=suite.pk,
+        cause=Cause.CANARY,
+        digest=bytes.fromhex(suite.digest),
+        title=f"The canary of {suite.name} tripped",
+        reasons=[reason],
+        href=reverse("suite", args=[suite.pk]),
     )
     return True
 

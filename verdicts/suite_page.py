@@ -60,6 +60,7 @@ class SuiteRow:
     reserve: int
     wanting: int
     rotate_at: datetime | None
+    rotate_days: int | None
     overdue: bool
     reports: int
     last_report: datetime | None
@@ -240,6 +241,7 @@ def suite_row(line: SuiteLine, counted: Mapping[tuple[str, str], tuple[int, date
         reserve=line.reserve,
         wanting=line.fresh_cases_needed,
         rotate_at=suite.rotate_at,
+        rotate_days=suite.rotate_days,
         overdue=suite.rotate_at is not None and suite.rotate_at <= timezone.now(),
         reports=reports,
         last_report=last,
@@ -314,7 +316,8 @@ def read_canary(suite: Suite) -> Canary:
     return tell_canary(suite, tuple(reversed(newest)))
 
 
-def tell_canary(suite: Suite, runs: Sequence[SuiteResult]) -> Canary:
+def tell_canary(suite: Suite, runs: Sequence[SuiteResult], *, across: int = 720) -> Canary:
+    """`across` is the width of the drawing in px."""
     tally = add_up(_tally(run) for run in runs)
     leaked = has_leaked(tally)
     verdict, word = _canary_standing(suite, tally)
@@ -332,6 +335,7 @@ def tell_canary(suite: Suite, runs: Sequence[SuiteResult]) -> Canary:
             upper_name="suite",
             lower_name="hold-out",
             leaked=leaked,
+            across=across,
         )
     return Canary(
         verdict=verdict,

@@ -16,7 +16,7 @@ from verdicts.comparisons import (
     withdraw_label,
 )
 from verdicts.disagreements import ADJUDICATION
-from verdicts.escalations import ESCALATION, resolve
+from verdicts.escalations import ESCALATION, resolve, settled_escalations, weigh_waiting
 from verdicts.models import Comparison, Label
 from verdicts.pages import CompareQuery, read_compare_page
 from verel_site.access.actors import Actor
@@ -178,8 +178,8 @@ def _show_escalation(item: Item, actor: Actor, draft: Mapping[str, Any]) -> Show
             Answer("dismiss", "No action", "d", icon="ban", tone="danger"),
         ),
         heading=item.flag,
-        href=href,
-        href_word="Open run" if href else "",
+        href=item.body.get("href") or href,
+        href_word="Look at it" if item.body.get("href") else "Open run" if href else "",
     )
 
 
@@ -207,6 +207,8 @@ KINDS: Final = (
         note="what no rule can settle",
         undo=_undo_record,
         bulk=frozenset(["resolve", "dismiss"]),
+        settled=settled_escalations,
+        find_waits=weigh_waiting,
     ),
     Kind(
         name=COMPARISON,

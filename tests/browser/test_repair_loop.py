@@ -1,6 +1,7 @@
-"""A real loop: an agent repairs a page until the gate opens, and never says itself that it is done.
+"""A real loop: an agent repairs a page, asks after each iteration what to do, and obeys; the gate
+alone says that it is done.
 
-Three parties, each with its own key: the agent writes events and reads the gate, the grader
+Three parties, each with its own key: the agent writes events and reads what Verel says, the grader
 renders the page in Chromium and signs what it measured, Verel decides.
 """
 
@@ -17,11 +18,12 @@ from playwright.sync_api import Page
 from tests.browser.dom_grader import DomGrader
 from tests.make import make_key, make_project
 from tests.verdicts.make import SUITE, Signer, make_runner, require
+from verdicts.policies import change_policy
 from verdicts.suites import freeze_suite
 from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
 
-MOST_ITERATIONS = 8
+MOST_ITERATIONS = 20
 BROKEN = {
     "#rates": "width: 900px",
     "#dose": "color: #bbb",
@@ -42,6 +44,7 @@ class Agent:
     """Knows what each kind of issue asks for, and mends one place at a time."""
 
     api: httpx.Client
+    model: str = "haiku"
     styles: dict[str, str] = field(default_factory=lambda: dict(BROKEN))
     branch: str = ""
 
@@ -66,7 +69,7 @@ class Agent:
             "type": "data.message.assistant",
             "source": "page-agent",
             "ts": datetime.now(UTC).isoformat(),
-            "payload": {"content": words, "tool_calls": [call]},
+            "payload": {"content": words, "tool_calls": [call], "model": self.model},
         }
         pushed = self.api.post(f"branches/{self.branch}/events", json={"events": [event]})
         pushed.raise_for_status()
@@ -76,9 +79,19 @@ class Agent:
         told: dict[str, Any] = answer.json()
         return told
 
+    def progress(self) -> dict[str, Any]:
+        answer = self.api.get(f"branches/{self.branch}/progress").raise_for_status()
+        told: dict[str, Any] = answer.json()
+        return told
+
     def mend(self, issue: dict[str, Any]) -> None:
-        self.styles[issue["locator"]] = REPAIRS[issue["kind"]]
+        self.styles[issue["locator"]] = self.repairs[issue["kind"]]
         self.write(f"Mended {issue['locator']}: {issue['message']}")
+
+    @property
+    def repairs(self) -> dict[str, str]:
+        """What this model knows to write for each kind of issue."""
+        return REPAIRS if self.model != "haiku" else REPAIRS | {"contrast": "color: #aaa"}
 
 
 @pytest.fixture
@@ -110,22 +123,62 @@ def grader(address: str, project: Project, signer: Signer) -> Iterator[DomGrader
         yield DomGrader(api, signer.private_key, signer.runner.key_id, SUITE)
 
 
-def test_an_agent_mends_a_page_until_the_gate_opens(
+@dataclass
+class Loop:
+    """Does what `progress` says until it says stop or asks for a person; keeps what it was told."""
+
+    agent: Agent
+    grader: DomGrader
+    page: Page
+    said: list[str] = field(default_factory=list)
+
+    def run(self) -> dict[str, Any]:
+        report = self.grade()
+        for _ in range(MOST_ITERATIONS):
+            told = self.agent.progress()
+            self.said.append(" ".join(filter(None, (told["step"], told["target"]))))
+            if told["step"] in ("stop", "escalate"):
+                return told
+            if told["step"] == "probe":
+                report = self.grade()
+                continue
+            if told["step"] == "upgrade":
+                self.agent.model = told["target"]
+            assert self.agent.gate()["verdict"] == "fail", "it goes on only where the gate is shut"
+            self.agent.mend(report["issues"][0])
+            report = self.grade()
+        raise AssertionError(f"it never ends: {self.said}")
+
+    def grade(self) -> dict[str, Any]:
+        agent = self.agent
+        return self.grader.grade(
+            self.page, branch=agent.branch, html=agent.html, files=["rates.html"]
+        )
+
+
+def test_an_agent_obeys_progress_over_a_stuck_model_to_an_open_gate(
     agent: Agent, grader: DomGrader, project: Project, page: Page
 ) -> None:
     agent.begin(project.slug)
-    sizes = []
-    for _ in range(MOST_ITERATIONS):
-        report = grader.grade(page, branch=agent.branch, html=agent.html, files=["rates.html"])
-        sizes.append(len(report["issues"]))
-        gate = agent.gate()
-        if gate["open"]:
-            break
-        assert gate["verdict"] == "fail"
-        assert set(gate["attributions"].values()) == {"dom"}
-        agent.mend(report["issues"][0])
-    assert sizes == [3, 2, 1, 0]
+    loop = Loop(agent, grader, page)
+    told = loop.run()
+    assert (told["step"], told["curve"]) == ("stop", [3, 2, 2, 2, 2, 1, 0])
+    assert loop.said == [*["continue"] * 4, "upgrade sonnet", "continue", "stop"]
+    gate = agent.gate()
     assert (gate["verdict"], gate["open"], gate["stale"]) == ("pass", True, False)
+
+
+def test_an_agent_whose_models_are_at_their_end_stops_for_a_person_and_the_gate_stays_shut(
+    agent: Agent, grader: DomGrader, project: Project, page: Page
+) -> None:
+    limits = {"window": 2, "ladder": ["haiku"]}
+    change_policy(project_id=project.pk, actor=SYSTEM, required=["dom"], limits=limits)
+    agent.begin(project.slug)
+    loop = Loop(agent, grader, page)
+    told = loop.run()
+    assert (told["step"], told["policy_version"]) == ("escalate", 2)
+    assert "last model of the ladder" in told["why"]
+    assert not agent.gate()["open"]
 
 
 def test_saying_done_or_grading_another_page_opens_nothing(

@@ -16,6 +16,7 @@ from tests.make import (
     make_user,
 )
 from tests.verdicts.make import SUITE, make_issue, make_runner, push, push_proven, require
+from verdicts.policies import change_policy
 from verdicts.report_page import VerdictPage, read_verdict_page
 from verdicts.runners import revoke_runner
 from verdicts.suites import freeze_suite
@@ -160,13 +161,71 @@ def test_strangers_and_wrong_names_are_not_found(client: Client) -> None:
     assert client.get(f"/runs/{branch.run_id}/verdicts/?branch=x").status_code == 400
 
 
-def test_the_page_asks_the_same_few_queries_however_much_was_graded(client: Client) -> None:
+def test_a_person_sees_what_the_loop_is_told_and_why(client: Client) -> None:
+    branch = make_run()[1]
+    limits = {"window": 4, "reruns": 2, "ladder": ["small", "<i>big</i>"]}
+    change_policy(project_id=branch.project_id, actor=SYSTEM, required=[], limits=limits)
+    for failing in ("a", "b", "a", "b"):
+        step(branch, failing)
+        push(branch, "test", [make_issue(message=f"{failing} broke", locator=failing)], model="x")
+    told = read(branch).progress
+    assert told is not None
+    assert (told.word, told.tone) == ("Upgrade to <i>big</i>", "warn")
+    assert told.why.startswith("the last 4 iterations go round in a circle of 2")
+    assert told.circle == "the last 4 heads go round in a circle of 2"
+    assert [(rung.name, rung.place) for rung in told.ladder] == [
+        ("small", "now"), ("<i>big</i>", "next"),
+    ]  # fmt: skip
+    assert (told.curve, told.policy_version) == ("1, 1, 1, 1", 1)
+    client.force_login(make_user(branch.project))
+    text = client.get(f"/runs/{branch.run_id}/verdicts/").content.decode()
+    assert "Upgrade to &lt;i&gt;big&lt;/i&gt;" in text
+    assert "<i>big" not in text
+
+
+def test_a_flaky_failure_stands_with_its_evidence_and_leaves_the_curve() -> None:
+    branch = make_run()[1]
+    step(branch, "a")
+    push(branch, "test", [], elapsed_ms=1)
+    push(branch, "test", [make_issue(message="a broke", locator="a")], elapsed_ms=2)
+    page = read(branch)
+    assert page.progress is not None
+    assert page.failing is not None
+    [line] = page.progress.flaky
+    assert (line.found, line.runs, line.where) == (2, 3, "Tests")
+    assert (page.progress.word, page.failing.title) == ("Stop, and ask the gate", "Nothing fails")
+    assert [(row.verdict, row.flaky) for row in page.issues] == [("warn", True)]
+
+
+def test_fingerprints_are_followed_over_all_branches_of_the_run(client: Client) -> None:
+    trunk = make_run()[1]
+    step(trunk, "both", "mended")
+    fork = make_fork(trunk, 1, name="fork").branch
+    step(fork, "both", "new")
+    step(trunk, "both")
+    actor = make_person(trunk.project, Role.VIEWER)
+    page = read_verdict_page(actor=actor, run_id=trunk.run_id, branch_id=trunk.pk, over_run=True)
+    assert page.run_issues is not None
+    assert {
+        row.locator: (row.branches, row.heads, sorted(place.number for place in row.open_in))
+        for row in page.run_issues.rows
+    } == {"both": (2, 3, [0, 1]), "mended": (1, 1, []), "new": (1, 1, [1])}
+    client.force_login(make_user(trunk.project))
+    text = client.get(f"/runs/{trunk.run_id}/verdicts/?issues=run").content.decode()
+    assert "All 2 branches" in text
+    assert "gone from 1" in text
+
+
+@pytest.mark.parametrize("query", ["", "?issues=run"])
+def test_the_page_asks_the_same_few_queries_however_much_was_graded(
+    client: Client, query: str
+) -> None:
     branch = make_run()[1]
     client.force_login(make_user(branch.project))
 
     def count() -> int:
         with CaptureQueriesContext(connection) as asked:
-            assert client.get(f"/runs/{branch.run_id}/verdicts/").status_code == 200
+            assert client.get(f"/runs/{branch.run_id}/verdicts/{query}").status_code == 200
         return len(asked)
 
     step(branch, "a")
@@ -174,4 +233,4 @@ def test_the_page_asks_the_same_few_queries_however_much_was_graded(client: Clie
     for number in range(6):
         step(branch, *(f"t{place}" for place in range(8 - number)))
         push(branch, "lint", [make_issue(kind="lint")])
-    assert count() == few <= 20
+    assert count() == few <= 26

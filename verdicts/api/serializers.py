@@ -177,6 +177,9 @@ class BranchProgressSerializer(Shape):
     regressed = serializers.ListField(child=serializers.CharField())
     stuck = serializers.BooleanField()
     cycle = serializers.IntegerField(help_text="length of the circle it goes round in; 0: none")
+    disagreement = serializers.CharField(
+        allow_blank=True, help_text="what precise graders differ about; it waits for a person"
+    )
     quarantined = serializers.ListField(child=serializers.CharField())
     flaky = serializers.ListField(child=FlakySerializer())
     unconfirmed = serializers.ListField(child=serializers.CharField())

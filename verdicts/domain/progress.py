@@ -86,7 +86,8 @@ class Advice:
     """What to do next and why. `target` is the model to take or the fingerprint to probe, or empty.
 
     `curve` has the size of the failing set by iteration; `rung` is the place on the ladder.
-    `cycle` is the length of the circle that the last iterations went round in, 0 for none.
+    `cycle` is the length of the circle that the last iterations went round in, 0 for none;
+    `disagreement` is what precise graders differ about, in words.
     `quarantined` fingerprints came and went on one head, which `flaky` proves: they warn, and do
     not fail. `unconfirmed` are an advisory grader's word alone, and remain warnings until corroborated.
     """
@@ -99,6 +100,7 @@ class Advice:
     regressed: tuple[str, ...]
     stuck: bool
     cycle: int
+    disagreement: str
     quarantined: tuple[str, ...]
     flaky: tuple[Flaky, ...]
     unconfirmed: tuple[str, ...]
@@ -246,6 +248,7 @@ def advise(history: Sequence[Iteration], limits: Limits = Limits()) -> Advice:
         regressed=tuple(sorted(now - before)) if before is not None else (),
         stuck=bool(stuck),
         cycle=find_cycle(sets[_rung_start(history) :], limits.cycle),
+        disagreement=find_disagreement(latest),
         quarantined=tuple(sorted(flaky)),
         flaky=proofs,
         unconfirmed=tuple(sorted(find_unconfirmed(latest))),

@@ -21,6 +21,7 @@ def show_verdicts(request: HttpRequest, run: UUID) -> HttpResponse:
         branch_id=read_uuid(request.GET, "branch"),
         report_id=read_uuid(request.GET, "report"),
         whole=request.GET.get("all") == "1",
+        over_run=request.GET.get("issues") == "run",
     )
     show_project(request, page.project)
     return render_page(request, "verdicts/run_verdicts.html", page)

@@ -448,7 +448,7 @@ def draw_rates(
         around = "L".join(f"{x:.1f} {y:.1f}" for x, y in [*upper, *reversed(lower)])
         parts.append(f'<path class="area" d="M{around}Z"/>')
     lines = ((upper, upper_name, "curve", ""), (lower, lower_name, _lower_css(leaked), "open"))
-    ends = _spread_labels([line[-1][1] if line else 0 for line, *_ in lines])
+    ends = _part_labels(*(line[-1][1] if line else down for line, *_ in lines), top=top + 12)
     for (line, name, css, dot), end in zip(lines, ends, strict=True):
         if line:
             parts += _draw_rate(line, css, dot)
@@ -461,6 +461,15 @@ def draw_rates(
         anchor = "start" if index == 0 else "end"
         parts.append(draw_text(place(index, 0)[0], down - 6, runs[index].tick, anchor=anchor))
     return draw_svg(across, down, parts, _tell_rates(runs, upper_name, lower_name))
+
+
+def _part_labels(one: float, two: float, *, top: float, apart: float = 28) -> tuple[float, float]:
+    """The places of two labels of two lines each, moved apart around their middle where they would
+    overlap, and never above `top`."""
+    if abs(one - two) >= apart:
+        return max(one, top), max(two, top)
+    first = max((one + two - apart) / 2, top)
+    return (first, first + apart) if one <= two else (first + apart, first)
 
 
 def _lower_css(leaked: bool) -> str:

@@ -1,0 +1,122 @@
+"""What a loop on a branch is told, for the person who looks at it: the step, why, and its evidence."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from verdicts.domain.progress import Advice, Flaky, Step
+from verdicts.panels import GRADER_WORDS, short_digest
+from verdicts.progress import Progress
+
+SHOWN_FLAKY: Final = 8
+# The tone of each answer, as a verdict's glyph: a loop at work is no fault, a person's turn is.
+TONES: Final = {
+    Step.CONTINUE: "pending",
+    Step.PROBE: "warn",
+    Step.UPGRADE: "warn",
+    Step.ESCALATE: "fail",
+    Step.STOP: "pass",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A model of the ladder. `place` is done, now, next or ahead."""
+
+    name: str
+    place: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlakyLine:
+    fingerprint: str
+    where: str
+    found: int
+    runs: int
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressPanel:
+    """`circle` says in words that it goes round; `regressed` are prints that failed newly."""
+
+    step: str
+    word: str
+    tone: str
+    why: str
+    curve: str
+    ladder: tuple[Rung, ...]
+    circle: str
+    flaky: tuple[FlakyLine, ...]
+    more_flaky: int
+    regressed: tuple[str, ...]
+    unconfirmed: int
+    policy_version: int
+    allowed: str
+
+
+def progress_panel(progress: Progress) -> ProgressPanel | None:
+    """None where nothing was graded."""
+    if not progress.heads:
+        return None
+    advice, limits = progress.advice, progress.limits
+    return ProgressPanel(
+        step=advice.step.value,
+        word=_tell_step(advice),
+        tone=TONES[advice.step],
+        why=advice.why,
+        curve=", ".join(map(str, advice.curve[-12:])),
+        ladder=_ladder(advice),
+        circle=_tell_circle(advice),
+        flaky=tuple(_flaky_line(one) for one in advice.flaky[:SHOWN_FLAKY]),
+        more_flaky=max(0, len(advice.flaky) - SHOWN_FLAKY),
+        regressed=advice.regressed,
+        unconfirmed=len(advice.unconfirmed),
+        policy_version=progress.policy_version,
+        allowed=(
+            f"{limits.window} iterations without progress, circles of up to {limits.cycle}, "
+            f"{limits.reruns} runs of a test on one head, {limits.flat} iterations that cost "
+            f"and fix less than {limits.epsilon:g} each"
+        ),
+    )
+
+
+def _tell_step(advice: Advice) -> str:
+    words = {
+        Step.CONTINUE: "Go on",
+        Step.PROBE: f"Probe test {advice.target[:8]}",
+        Step.UPGRADE: f"Upgrade to {advice.target}",
+        Step.ESCALATE: "Ask a person",
+        Step.STOP: "Stop, and ask the gate",
+    }
+    return words[advice.step]
+
+
+def _ladder(advice: Advice) -> tuple[Rung, ...]:
+    after = advice.rung + 1 if advice.step == Step.UPGRADE else len(advice.ladder)
+    return tuple(_rung(name, index, advice.rung, after) for index, name in enumerate(advice.ladder))
+
+
+def _rung(name: str, index: int, now: int, after: int) -> Rung:
+    if index == now:
+        return Rung(name, "now", "at work")
+    if index == after:
+        return Rung(name, "next", "its turn")
+    return Rung(name, "done", "was tried") if index < now else Rung(name, "ahead", "")
+
+
+def _tell_circle(advice: Advice) -> str:
+    if not advice.cycle:
+        return ""
+    return f"the last {2 * advice.cycle} heads go round in a circle of {advice.cycle}"
+
+
+def _flaky_line(flaky: Flaky) -> FlakyLine:
+    tool = f" ({flaky.tool})" if flaky.tool else ""
+    return FlakyLine(
+        fingerprint=flaky.fingerprint[:8],
+        where=f"{GRADER_WORDS[flaky.grader]}{tool}",
+        found=flaky.found,
+        runs=flaky.runs,
+        head=short_digest(flaky.head),
+    )
