@@ -5,7 +5,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.decorators.http import require_http_methods, require_safe
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from branches.urls import make_urlpatterns
 from verdicts.panels import read_head_reports, read_run_verdicts
@@ -13,6 +13,7 @@ from verel_site.access.endpoints import fallback_urlpatterns
 from verel_site.access.signing_in import SignInPage
 from verel_site.kit.specimens import show_kit
 from verel_site.pages import SignIn, healthz, home, readyz
+from verel_site.schema import SchemaDocument
 
 # Its template is for GET: DRF would render the answer to OPTIONS with it, and fail.
 docs = SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
@@ -33,7 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", readyz, name="readyz"),
     path("admin/login/", require_safe(admin_login)),
     path("admin/", admin.site.urls),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", SchemaDocument.as_view(), name="schema"),
     path("api/docs/", docs, name="docs"),
     path("api/v1/", include("branches.api.urls")),
     path("api/v1/", include("verdicts.api.urls")),
