@@ -39,6 +39,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("branches.api.urls")),
     path("api/v1/", include("verdicts.api.urls")),
     path("api/v1/", include("memory.api.urls")),
+    path("api/v1/", include("verel_site.inbox.api")),
     path("api/v1/", include(fallback_urlpatterns)),
     path("", include(make_urlpatterns(read_run_verdicts, read_head_reports))),
     path("", include("verdicts.urls")),

@@ -28,7 +28,7 @@ from tests.access.policies import (
     SITE_STAFF,
     Row,
 )
-from tests.access.world import ANONYMOUS, EVERYONE, KEYS, OTHER_KEY, STAFF
+from tests.access.world import ANONYMOUS, EVERYONE, KEYS, OTHER_ADMIN, OTHER_KEY, STAFF
 from verel_site.access.rights import Right
 
 NO_DIGEST: Final = "00" * 32
@@ -47,6 +47,19 @@ PAIR: Final = {
 HEADS: Final = {"left_head": "{left_head}", "right_head": "{right_head}"}
 # Nobody but a person has a session, so to pages a key is nobody.
 NOBODY: Final = [ANONYMOUS, OTHER_KEY, *KEYS]
+
+# The inbox is answered by people; a key with their rights is told so.
+PEOPLE: Final = ("reviewer", "curator", "admin")
+KEYLESS: Final = {"key admin": 403}
+WITHOUT_ITEMS: Final = {
+    OTHER_ADMIN: 204,
+    STAFF: 204,
+    "viewer": 204,
+    **dict.fromkeys([*KEYS, OTHER_KEY], 403),
+}
+TOKEN: Final = {"claim": NO_DIGEST[:32]}
+ANSWER: Final = {"answer": "dismiss", "digest": "{item_digest}"}
+REASON: Final = {"reason": "x"}
 
 API: Final[dict[str, Row]] = {
     "GET /api/v1/projects/<project>/runs": READ(),
@@ -121,6 +134,23 @@ API: Final[dict[str, Row]] = {
     "POST /api/v1/merges": RIGHT(Right.MERGE, ok=201, body=PAIR),
     "GET /api/v1/merges/<merge>": READ(),
     "POST /api/v1/merges/<merge>/revert": RIGHT(Right.MERGE, body={"reason": "x"}),
+    "POST /api/v1/comparisons/<comparison>/sides": ONLY(*PEOPLE, but=KEYLESS),
+    "POST /api/v1/comparisons/<comparison>/label": ONLY(
+        *PEOPLE, ok=201, body={"choice": "left"}, but=KEYLESS
+    ),
+    "GET /api/v1/inbox": LISTED(),
+    "POST /api/v1/inbox/next": SIGNED_IN(body={}, but=WITHOUT_ITEMS),
+    "GET /api/v1/inbox/<item>": RIGHT(Right.LABEL),
+    "POST /api/v1/inbox/<item>/claim": ONLY(*PEOPLE, but=KEYLESS),
+    "POST /api/v1/inbox/<item>/heartbeat": RIGHT(Right.LABEL, ok=409, body=TOKEN, but=KEYLESS),
+    "POST /api/v1/inbox/<item>/release": ONLY(*PEOPLE, ok=204, body=TOKEN, but=KEYLESS),
+    "POST /api/v1/inbox/<item>/skip": ONLY(*PEOPLE, ok=204, but=KEYLESS),
+    "POST /api/v1/inbox/<item>/requeue": ONLY(*PEOPLE, ok=204, but=KEYLESS),
+    "PUT /api/v1/inbox/<item>/draft": ONLY(*PEOPLE, ok=204, body={"draft": {}}, but=KEYLESS),
+    "POST /api/v1/inbox/<item>/decide": ONLY(*PEOPLE, body=ANSWER, but=KEYLESS),
+    "POST /api/v1/inbox/<item>/comments": ONLY(*PEOPLE, ok=204, body={"text": "x"}, but=KEYLESS),
+    "POST /api/v1/inbox/<item>/assign": ONLY(*PEOPLE, body={"assignee": None}, but=KEYLESS),
+    "POST /api/v1/inbox/decisions/<decision>/undo": ONLY("admin", "key admin", body=REASON),
     "GET /api/v1/triplets": RIGHT(Right.EXPORT, query="project={project}"),
     "POST /api/v1/datasets": RIGHT(Right.EXPORT, ok=201, body={"project": "{project}"}),
     "GET /api/v1/datasets/<dataset>": RIGHT(Right.EXPORT),
@@ -240,7 +270,7 @@ PAGES: Final[dict[str, Row]] = {
     "GET /p/<slug>/memory/contexts/<context>/": READ(),
     "GET /comparisons/<comparison>/": READ(),
     "POST /comparisons/<comparison>/label/": RIGHT(
-        Right.LABEL, ok=409, body={"choice": "left", "rationale": "x"}
+        Right.LABEL, ok=302, body={"choice": "left", "rationale": "x"}
     ),
     "POST /comparisons/<comparison>/again/": RIGHT(Right.LABEL, ok=302),
     "POST /comparisons/<comparison>/merge/": RIGHT(Right.MERGE, ok=409, body=HEADS),

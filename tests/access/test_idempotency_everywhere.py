@@ -22,6 +22,7 @@ OTHER: Final[dict[str, Any]] = {
     "/api/v1/branches/<branch>/reports/import": '<testsuite><testcase name="b"/></testsuite>',
     "/api/v1/suites": {"grader": "lint"},
     "/api/v1/suites/<suite>/results": {"passed": 0},
+    "/api/v1/comparisons/<comparison>/label": {"choice": "right"},
     "/api/v1/merges": {"note": "another"},
     "/api/v1/datasets": {"filter": {"run": "11111111-1111-4111-8111-111111111111"}},
 }

@@ -28,12 +28,15 @@ from tests.make import (
 from tests.verdicts.make import make_runner, push
 from verdicts.admission import admit_merge
 from verdicts.comparisons import open_comparison
+from verdicts.escalations import Cause, escalate
 from verdicts.imports import import_reports
+from verdicts.models import SideOrder
 from verdicts.suites import create_suite, freeze_draft
 from verel_site.access.actors import SYSTEM
 from verel_site.access.links import create_link
 from verel_site.access.models import Project
 from verel_site.access.rights import Role, Scope
+from verel_site.inbox.decisions import decide_item
 
 # Stands in the project's texts, and so in no answer to who is not of the project.
 MARK: Final = "KINGFISHER"
@@ -93,6 +96,7 @@ class World:
             "suite": str(self._make_suite()),
         }
         self.ids |= self._make_memory()
+        self.ids |= self._make_items()
         asked = Approval.objects.get()
         self.ids |= {"approval": str(asked.pk), "asked": bytes(asked.request_digest).hex()}
 
@@ -108,6 +112,32 @@ class World:
     def _compare(self, left: Branch, right: Branch) -> UUID:
         judge = make_person(self.project)
         return open_comparison(left=left.pk, right=right.pk, actor=judge).pk
+
+    def _make_items(self) -> dict[str, str]:
+        """An item that waits, and one that a reviewer has answered."""
+        waits, answered = (
+            escalate(
+                project_id=self.project.pk,
+                subject_id=uuid4(),
+                cause=Cause.STUCK,
+                digest=bytes(32),
+                title=MARK,
+                reasons=[MARK],
+            )
+            for _ in range(2)
+        )
+        decision = decide_item(
+            item_id=answered.pk,
+            actor=make_person(self.project),
+            answer="dismiss",
+            digest=answered.digest,
+        )
+        return {
+            "item": str(waits.pk),
+            "item_digest": waits.digest,
+            "answered": str(answered.pk),
+            "decision": str(decision.pk),
+        }
 
     def _make_suite(self) -> UUID:
         suite = create_suite(
@@ -165,6 +195,11 @@ def make_clients(world: World) -> dict[str, Client]:
     people[OTHER_ADMIN] = make_user(other, Role.ADMIN)
     people[STAFF] = make_user(is_staff=True, is_superuser=True)
     clients = {ANONYMOUS: Client()}
+    for user in people.values():
+        # As if each of them had looked at the pair already.
+        SideOrder.objects.create(
+            comparison_id=world.ids["comparison"], reviewer=user, swapped=False
+        )
     for who, text in keys.items():
         clients[who] = Client(headers={"Authorization": f"Bearer {text}"})
     for who, user in people.items():

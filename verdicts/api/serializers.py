@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from branches.domain.terms import Granularity
+from verdicts.domain.labels import Choice
 from verdicts.domain.progress import Step
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity, Verdict
 
@@ -374,4 +375,35 @@ class SuiteResultSerializer(Shape):
     total = serializers.IntegerField()
     holdout_passed = serializers.IntegerField()
     holdout_total = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+
+
+class SideSerializer(Shape):
+    head_digest = serializers.CharField(help_text="SHA-256, hexadecimal")
+    steps = serializers.IntegerField()
+
+
+class SidesSerializer(Shape):
+    left = SideSerializer()
+    right = SideSerializer()
+
+
+class LabelRequestSerializer(Shape):
+    choice = serializers.ChoiceField([choice.value for choice in Choice])
+    strength = serializers.IntegerField(required=False, help_text="1 to 5")
+    scores = serializers.DictField(required=False, help_text="a rubric's names to numbers")
+    rationale = serializers.CharField(required=False)
+    corrected = serializers.CharField(required=False)
+    claim = serializers.UUIDField(required=False, help_text="of the pair's item in the inbox")
+    seen_heads = serializers.DictField(
+        required=False, help_text="left and right: the digests that were looked at"
+    )
+
+
+class LabelSerializer(Shape):
+    label = serializers.UUIDField()
+    comparison = serializers.UUIDField()
+    choice = serializers.CharField()
+    chosen = serializers.UUIDField(allow_null=True)
+    rejected = serializers.UUIDField(allow_null=True)
     created_at = serializers.DateTimeField()
