@@ -1,6 +1,7 @@
 """How a branch in stasis stands in the inbox: what it asks, and the answers that it takes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,9 +10,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from branches.approvals import AnswerRefused, answer_approval
+from branches.domain.telling import tell_event
 from branches.domain.terms import Status
 from branches.models import Approval, Event
 from branches.selectors.event_page import make_stasis
+from branches.selectors.events import stored_event
 from branches.stasis import APPROVAL, post_approval
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -20,6 +23,8 @@ from verel_site.inbox.models import Item
 from verel_site.kit.refusals import NotFound, Refusal
 from verel_site.kit.strict_json import decode
 
+LINES_BEFORE: Final = 4
+MAX_SHOWN: Final = 20_000
 WORDS: Final = {"accept": "Approved", "edit": "Edited", "respond": "Replied", "ignore": "Denied"}
 SETTLED_STATES: Final = frozenset([Status.COMPLETED, Status.MERGED, Status.ABANDONED])
 
@@ -29,17 +34,54 @@ def _show(item: Item, actor: Actor, draft: Mapping[str, Any]) -> Showing:
     if approval is None:
         raise NotFound("The request is not there any more.")
     stasis = make_stasis(approval)
-    event = Event.objects.filter(branch_id=approval.branch_id, seq=approval.request_seq)
-    event_id = event.values_list("event_id", flat=True).first()
+    last = _last_events(approval)
+    event_id = last[-1].event_id if last else ""
     run = approval.branch.run
     return Showing(
-        context={"stasis": stasis, "run": run, "branch": approval.branch, "approval": approval},
+        context={
+            "stasis": stasis,
+            "run": run,
+            "branch": approval.branch,
+            "approval": approval,
+            "lines": _shown_args(approval.args) or stasis.args.lines,
+            "count": len(approval.args) if isinstance(approval.args, dict) else 1,
+            "before": [Line.of(event) for event in last],
+        },
         answers=() if stasis.expired else tuple(_answers(stasis.allow, stasis.args_text)),
         heading=f"{approval.branch.label}, run {run.number}",
         href=f"{reverse('run', args=[run.pk])}?event={event_id}",
         href_word="Open run",
         blocked="It has expired and can not be answered any more." if stasis.expired else "",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One of the events that led to the request."""
+
+    seq: int
+    icon: str
+    who: str
+    text: str
+
+    @classmethod
+    def of(cls, event: Event) -> "Line":
+        told = tell_event(stored_event(event))
+        return cls(event.seq, told.icon, told.who, told.text[:200])
+
+
+def _shown_args(args: object) -> list[str]:
+    """One text alone is shown as it is; everything else as JSON."""
+    if not isinstance(args, dict) or len(args) != 1:
+        return []
+    (only,) = args.values()
+    return only[:MAX_SHOWN].splitlines() if isinstance(only, str) else []
+
+
+def _last_events(approval: Approval) -> list[Event]:
+    """The request and what came before it on the branch, in order."""
+    rows = Event.objects.filter(branch_id=approval.branch_id, seq__lte=approval.request_seq)
+    return list(rows.order_by("-seq")[:LINES_BEFORE])[::-1]
 
 
 def _answers(allow: frozenset[str], args_text: str) -> list[Answer]:
@@ -131,6 +173,7 @@ def _find_waits(limit: int) -> int:
 KIND: Final = Kind(
     name=APPROVAL,
     word="Approvals",
+    one="Approval",
     group="Agents are stopped",
     icon="hand",
     right=Right.ANSWER,
@@ -138,6 +181,7 @@ KIND: Final = Kind(
     show=_show,
     decide=_decide,
     answer_words=WORDS,
+    marks={"ignore": "fail", "respond": "warn"},
     rank=10,
     note="approvals in stasis",
     bulk=frozenset(["ignore"]),

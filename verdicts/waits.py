@@ -18,7 +18,7 @@ from verdicts.comparisons import (
 from verdicts.disagreements import ADJUDICATION
 from verdicts.escalations import ESCALATION, resolve, settled_escalations, weigh_waiting
 from verdicts.models import Comparison, Label
-from verdicts.pages import CompareQuery, read_compare_page
+from verdicts.pages import RUBRIC, SCORES, CompareQuery, read_compare_page
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.inbox.kinds import Answer, Given, Kind, Showing
@@ -64,7 +64,7 @@ def _decide_comparison(given: Given) -> Mapping[str, Any]:
         actor=given.actor,
         choice=given.answer,
         strength=_read_strength(given.fields.get("strength")),
-        scores=given.fields.get("scores"),
+        scores=given.fields.get("scores") or _read_scores(given.fields),
         rationale=given.fields.get("rationale", ""),
         corrected=given.fields.get("corrected", ""),
         seen_heads=heads,
@@ -76,6 +76,12 @@ def _decide_comparison(given: Given) -> Mapping[str, Any]:
 def _read_strength(value: object) -> Any:
     """A form sends a number as text; anything else is left to the label's own check."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value or None
+
+
+def _read_scores(fields: Mapping[str, Any]) -> dict[str, int]:
+    """The rubric as a form sends it: one field a row, by the sides as they were seen."""
+    named = ((name, SCORES.get(str(fields.get(f"score-{name}")))) for name, _, _ in RUBRIC)
+    return {name: score for name, score in named if score is not None}
 
 
 def _undo_comparison(decision: Decision, actor: Actor, reason: str) -> None:
@@ -196,6 +202,7 @@ KINDS: Final = (
     Kind(
         name=ESCALATION,
         word="Escalations",
+        one="Escalation",
         group="Graders ask for a person",
         icon="triangle-alert",
         right=Right.LABEL,
@@ -203,6 +210,7 @@ KINDS: Final = (
         show=_show_escalation,
         decide=_decide_escalation,
         answer_words={"resolve": "Resolved", "respond": "Resolved", "dismiss": "No action"},
+        marks={"dismiss": "skip"},
         rank=20,
         note="what no rule can settle",
         undo=_undo_record,
@@ -213,6 +221,7 @@ KINDS: Final = (
     Kind(
         name=COMPARISON,
         word="Comparisons",
+        one="Comparison",
         group="Compare forks",
         icon="git-compare-arrows",
         right=Right.LABEL,
@@ -220,6 +229,7 @@ KINDS: Final = (
         show=_show_comparison,
         decide=_decide_comparison,
         answer_words=CHOICE_WORDS,
+        marks={"equal": "skip", "both_bad": "fail"},
         rank=30,
         note="blind",
         wide=True,
@@ -230,6 +240,7 @@ KINDS: Final = (
     Kind(
         name=ADJUDICATION,
         word="Adjudications",
+        one="Adjudication",
         group="Adjudicate",
         icon="scale",
         right=Right.LABEL,
@@ -237,6 +248,7 @@ KINDS: Final = (
         show=_show_adjudication,
         decide=_decide_adjudication,
         answer_words=CHOICE_WORDS,
+        marks={"equal": "skip", "both_bad": "fail"},
         rank=40,
         note="reviewers disagree",
         wide=True,

@@ -15,11 +15,17 @@ from django.conf import settings  # noqa: E402 -- apps must be ready before mode
 from servestatic import ServeStaticASGI  # noqa: E402
 
 from branches.consumers import RunConsumer  # noqa: E402
+from verel_site.inbox.consumers import InboxConsumer  # noqa: E402
 from verel_site.kit.outages import close_in_outages  # noqa: E402
 
 HASHED_NAME = r"\.[0-9a-f]{12}\.[^/]+$"
 
-sockets = URLRouter([path("ws/runs/<uuid:run>/", RunConsumer.as_asgi())])
+sockets = URLRouter(
+    [
+        path("ws/runs/<uuid:run>/", RunConsumer.as_asgi()),
+        path("ws/inbox/", InboxConsumer.as_asgi()),
+    ]
+)
 
 application = ProtocolTypeRouter(
     {

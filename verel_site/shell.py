@@ -5,18 +5,17 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
-from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from branches.domain.terms import Status
-from branches.models import Approval, Merge
+from branches.models import Merge
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import request_actor, request_projects
 from verel_site.access.rights import Right
 from verel_site.health import degraded_words
+from verel_site.inbox.queues import MAX_BADGE, count_badge
 
 KEYS = [
     {
@@ -24,9 +23,9 @@ KEYS = [
         "keys": [
             ("Ctrl+K", "Search the project"),
             ("?", "This list"),
-            ("z", "Undo the last merge"),
+            ("z", "Undo the last decision"),
             ("g r", "Go to runs"),
-            ("g w", "Go to what waits"),
+            ("g w", "Go to the inbox"),
             ("g g", "Go to the gate's policy"),
             ("g m", "Go to memory"),
             ("g o", "Go to the overview"),
@@ -91,6 +90,18 @@ KEYS = [
         ],
     },
     {
+        "name": "Inbox",
+        "keys": [
+            ("Enter", "Open and claim"),
+            ("j", "Next item"),
+            ("k", "Previous item"),
+            ("w", "Skip for now"),
+            ("u", "Give the claim back"),
+            ("c", "Comment"),
+            ("/", "Search the inbox"),
+        ],
+    },
+    {
         "name": "Approval",
         "keys": [("a", "Accept"), ("e", "Edit"), ("r", "Reply"), ("d", "Deny")],
     },
@@ -103,7 +114,7 @@ class NavEntry:
     name: str
     href: str
     keys: str
-    count: int = 0
+    count: str = ""
 
 
 class Shell:
@@ -159,14 +170,12 @@ class Shell:
         slug = self.project.slug
         runs = reverse("run-list", args=[slug])
         entries = [
+            NavEntry("inbox", "Inbox", reverse("inbox"), "g w", self._waiting),
             NavEntry("runs", "Runs", runs, "g r"),
             NavEntry("gate", "Gate", reverse("gate-policy", args=[slug]), "g g"),
             NavEntry("memory", "Memory", reverse("memory", args=[slug]), "g m"),
             NavEntry("overview", "Overview", reverse("overview", args=[slug]), "g o"),
         ]
-        waiting = self._waiting
-        if waiting:
-            entries.insert(1, NavEntry("waits", "Waiting", f"{runs}?waits=1", "g w", waiting))
         if self.actor.may(self.project.pk, Right.EXPORT):
             entries.append(
                 NavEntry("datasets", "Datasets", reverse("triplets", args=[slug]), "g d")
@@ -177,11 +186,9 @@ class Shell:
         return entries
 
     @cached_property
-    def _waiting(self) -> int:
-        assert self.project is not None
-        open_to = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-        waiting = Approval.objects.filter(open_to, project=self.project, answered_at=None)
-        return waiting.filter(branch__status=Status.PAUSED.value).count()
+    def _waiting(self) -> str:
+        count = count_badge(self.actor)
+        return f"{MAX_BADGE}+" if count > MAX_BADGE else str(count or "")
 
     @property
     def keys(self) -> list[dict[str, Any]]:

@@ -44,6 +44,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include(make_urlpatterns(read_run_verdicts, read_head_reports))),
     path("", include("verdicts.urls")),
     path("", include("memory.urls")),
+    path("", include("verel_site.inbox.urls")),
     path("", include("verel_site.administration.urls")),
     path("", include("verdicts.intake_urls")),
 ]

@@ -44,7 +44,7 @@ function mayPress(el, key, field) {
 document.addEventListener("keydown", (event) => {
   if (event.getModifierState?.("AltGraph") || event.altKey || event.isComposing || event.defaultPrevented) return;
   if (["Shift", "Control", "Meta", "Alt"].includes(event.key)) return;
-  if (deciding.size || document.querySelector("dialog[open]")) return;
+  if (deciding.size || document.querySelector("dialog[open], [data-deciding]")) return;
   const field = typing(event.target);
   const key = nameOf(event);
   if (field && !key.startsWith("Ctrl+") && key !== "Escape") return;
@@ -65,6 +65,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// [data-deciding] stands on what a script decides about, while that is on its way.
 // [data-decides] marks a form or button whose press cannot be taken back by looking away.
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (event.detail.elt.closest("[data-decides]")) deciding.add(event.detail.xhr);

@@ -198,6 +198,22 @@ PAGES: Final[dict[str, Row]] = {
     "GET /readyz": PUBLIC(),
     "GET /p/<slug>/runs/": READ(),
     "GET /p/<slug>/overview/": READ(),
+    "GET /inbox/": SIGNED_IN(but={OTHER_KEY: 302}),
+    "POST /inbox/next/": SIGNED_IN(ok=302),
+    "POST /inbox/bulk/": SIGNED_IN(ok=302, body={"answer": "dismiss"}),
+    "POST /inbox/views/": SIGNED_IN(ok=302, body={"name": "x"}),
+    "GET /inbox/<item>/": RIGHT(Right.LABEL),
+    "GET /inbox/<item>/pane/": RIGHT(Right.LABEL),
+    "POST /inbox/<item>/claim/": RIGHT(Right.LABEL, ok=302),
+    "POST /inbox/<item>/heartbeat/": RIGHT(Right.LABEL, ok=409, body=TOKEN),
+    "POST /inbox/<item>/release/": RIGHT(Right.LABEL, ok=302, body=TOKEN),
+    "POST /inbox/<item>/skip/": RIGHT(Right.LABEL, ok=302),
+    "POST /inbox/<item>/requeue/": RIGHT(Right.LABEL, ok=302),
+    "POST /inbox/<item>/draft/": RIGHT(Right.LABEL, ok=204),
+    "POST /inbox/<item>/decide/": RIGHT(Right.LABEL, ok=302, body=ANSWER),
+    "POST /inbox/<item>/comments/": RIGHT(Right.LABEL, ok=302, body={"text": "x"}),
+    "POST /inbox/<item>/assign/": RIGHT(Right.LABEL, ok=302, body={"assignee": ""}),
+    "POST /inbox/decisions/<decision>/undo/": ONLY("admin", ok=302, body=REASON),
     "GET /p/<slug>/search/": READ(query="q=go"),
     "GET /p/<slug>/gate/": READ(),
     "POST /p/<slug>/gate/": RIGHT(
@@ -280,6 +296,7 @@ PAGES: Final[dict[str, Row]] = {
 
 SOCKETS: Final[dict[str, Row]] = {
     "WS /ws/runs/<run>/": READ(),
+    "WS /ws/inbox/": ONLY("viewer", *PEOPLE, OTHER_ADMIN),
 }
 
 ADMIN: Final[dict[str, Row]] = {

@@ -32,6 +32,7 @@ def _undo(decision: Decision, actor: Actor, reason: str) -> None:
 KIND = Kind(
     name=PLAIN,
     word="Plain",
+    one="Plain one",
     group="Plain ones",
     icon="inbox",
     right=Right.LABEL,

@@ -401,7 +401,7 @@ class LabelRequestSerializer(Shape):
 
 
 class LabelSerializer(Shape):
-    label = serializers.UUIDField()
+    label = serializers.UUIDField()  # type: ignore[assignment]  # an attribute of fields too
     comparison = serializers.UUIDField()
     choice = serializers.CharField()
     chosen = serializers.UUIDField(allow_null=True)

@@ -53,7 +53,9 @@ class ItemSerializer(Shape):
     title = serializers.CharField()
     about = serializers.CharField(allow_blank=True)
     flag = serializers.CharField(allow_blank=True)
-    required = serializers.IntegerField(help_text="how many answers it takes")
+    required = serializers.IntegerField(  # type: ignore[assignment]  # an attribute of fields too
+        help_text="how many answers it takes"
+    )
     scored = serializers.IntegerField(help_text="how many it has")
     priority = serializers.IntegerField()
     state = serializers.CharField(help_text="open, done or closed")

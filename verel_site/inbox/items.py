@@ -1,5 +1,6 @@
 """Posting what waits for people, and closing what waits no more."""
 
+import unicodedata
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +22,8 @@ from verel_site.kit.refusals import Forbidden, NotFound, Refusal, Unprocessable
 
 MAX_TITLE: Final = 300
 MAX_COMMENT: Final = 20_000
+# Control, format and surrogate characters.
+HIDDEN: Final = frozenset(["Cc", "Cf", "Cs"])
 OPEN: Final = Item.State.OPEN.value
 
 
@@ -90,8 +93,10 @@ def post_item(
 
 
 def _fit(text: str) -> str:
-    """One line of what may be anything, as long as the column is."""
-    line = " ".join(text[: 4 * MAX_TITLE].replace("\x00", "").split())
+    """One line of what may be anything, as long as the column is. It stands in titles of windows
+    too, where nothing could make a control character visible: each gives way to a sign."""
+    line = " ".join(text[: 4 * MAX_TITLE].split())
+    line = "".join("\ufffd" if unicodedata.category(c) in HIDDEN else c for c in line)
     return line if len(line) <= MAX_TITLE else f"{line[: MAX_TITLE - 1]}…"
 
 

@@ -62,16 +62,20 @@ class Given:
 
 @dataclass(frozen=True)
 class Kind:
-    """`decide` carries the answer out, in the caller's transaction, and gives what an undo needs.
+    """`word` names many of them and `one` a single one; `group` heads them in the list.
+
+    `decide` carries the answer out, in the caller's transaction, and gives what an undo needs.
     It raises a Refusal for an answer that the subject does not take.
 
     `settled` names, of many items, those whose subject waits no more, with the reason in words;
     `find_waits` posts what waits and has no item yet, at most so many, and counts them.
-    `undo` is None for what cannot be taken back once it is given.
+    `undo` is None for what cannot be taken back once it is given. `marks` are the verdict glyphs
+    of answers in the strip of the last ten; an answer without one passed something on.
     """
 
     name: str
     word: str
+    one: str
     group: str
     icon: str
     right: Right
@@ -79,6 +83,7 @@ class Kind:
     show: Callable[[Item, Actor, Mapping[str, Any]], Showing]
     decide: Callable[[Given], Mapping[str, Any]]
     answer_words: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, str] = field(default_factory=dict)
     rank: int = 50
     note: str = ""
     wide: bool = False
