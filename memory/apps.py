@@ -5,7 +5,10 @@ class MemoryConfig(AppConfig):
     name = "memory"
 
     def ready(self) -> None:
+        from memory import waits
         from memory.promotion import fall_back_with_suite
         from verdicts.suites import register_retirement_hook
+        from verel_site.inbox.kinds import register_kind
 
         register_retirement_hook("memory", fall_back_with_suite)
+        register_kind(waits.KIND)

@@ -6,6 +6,7 @@ request is void, says so, and another takes its place; an answer names both dige
 saw, and is refused if either moved.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from memory.domain.content import fold, is_scope, tier_of
+from memory.domain.screening import strip_hidden
 from memory.domain.terms import Answer, Grounding, Kind, RequestState, Standing, Tier, Trust
 from memory.domain.trust import Demoted, Regressed, SignedOff, move_trust
 from memory.evidence import evidence_digest, list_evidence
@@ -33,8 +35,11 @@ from verel_site.access.models import Project
 from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
+from verel_site.inbox.decisions import record_decision
+from verel_site.inbox.items import close_item, post_item
 from verel_site.kit.refusals import Forbidden, NotFound, Refusal, Unprocessable
 
+PROMOTION: Final = "promotion"
 DEFER_DAYS: Final = 7
 MAX_BULK: Final = 500
 
@@ -131,7 +136,7 @@ def pin_request(
     record: Record, *, actor: Actor, gate: dict[str, Any] | None = None
 ) -> PromotionRequest:
     listed = list_evidence(record)
-    return PromotionRequest.objects.create(
+    request = PromotionRequest.objects.create(
         project_id=record.project_id,
         record=record,
         content_digest=bytes(record.digest),
@@ -142,6 +147,33 @@ def pin_request(
         by_kind=actor.kind,
         by_id=actor.id,
         by_name=actor.name,
+    )
+    post_request(request)
+    return request
+
+
+def post_request(request: PromotionRequest) -> None:
+    """Puts the question before people; again is no harm."""
+    record = request.record
+    against = [one for one in request.conflicts if not one["agrees"] and one["standing"] == "live"]
+    flag = (
+        "contradicts a verified one"
+        if record.standing == Standing.HELD.value and against
+        else ("held" if record.standing == Standing.HELD.value else "")
+    )
+    apart = Project.objects.filter(pk=record.project_id, separate_duties=True).exists()
+    mine = [int(record.by_id)] if apart and record.by_kind == "person" else []
+    post_item(
+        project_id=record.project_id,
+        kind=PROMOTION,
+        subject_id=request.pk,
+        subject_digest=hashlib.sha256(
+            bytes(request.content_digest) + bytes(request.evidence_digest)
+        ).digest(),
+        title=strip_hidden(record.text),
+        about=f"{record.label}, by {record.by_name}, {record.support_count} independent runs",
+        flag=flag,
+        barred=mine,
     )
 
 
@@ -211,7 +243,9 @@ def find_request(*, actor: Actor, request_id: UUID) -> PromotionRequest:
     return request
 
 
-def decide_promotion(*, request_id: UUID, actor: Actor, said: Said) -> Decided:
+def decide_promotion(
+    *, request_id: UUID, actor: Actor, said: Said, claim: UUID | None = None
+) -> Decided:
     """A person's answer to a request. What is void, by now or by this answer's digests, is told
     with what moved; a fresh request stands in its place."""
     request = find_request(actor=actor, request_id=request_id)
@@ -224,7 +258,7 @@ def decide_promotion(*, request_id: UUID, actor: Actor, said: Said) -> Decided:
         request.refresh_from_db()
         _check_open(request)
         _check_pins(request, said)
-        return _decide(request.record, request, actor, said)
+        return _decide(request.record, request, actor, said, claim)
 
 
 @transaction.atomic
@@ -326,7 +360,13 @@ def _check_pins(request: PromotionRequest, said: Said) -> None:
         raise PromotionVoid("You looked at other evidence.", fresh=str(request.pk))
 
 
-def _decide(record: Record, request: PromotionRequest | None, actor: Actor, said: Said) -> Decided:
+def _decide(
+    record: Record,
+    request: PromotionRequest | None,
+    actor: Actor,
+    said: Said,
+    claim: UUID | None = None,
+) -> Decided:
     if said.answer in (Answer.REJECT, Answer.DEMOTE, Answer.MERGE) and not said.reason.strip():
         raise ReasonNeeded(f"To {said.answer} it takes a reason.", pointer="/reason")
     before = {"trust": record.trust, "standing": record.standing, "scope": record.scope}
@@ -360,6 +400,18 @@ def _decide(record: Record, request: PromotionRequest | None, actor: Actor, said
         after={**after, **({"other": str(other.record_id)} if other else {})},
         reason=said.reason,
     )
+    if request is not None and said.answer is not Answer.DEFER:
+        record_decision(
+            project_id=record.project_id,
+            kind=PROMOTION,
+            subject_id=request.pk,
+            actor=actor,
+            answer=said.answer.value,
+            result={"record": str(record.record_id), "trust": record.trust},
+            reason=said.reason,
+            claim=claim,
+            settles=True,
+        )
     return Decided(record, decision, other)
 
 
@@ -524,6 +576,7 @@ def _void(request: PromotionRequest, reason: str) -> None:
     PromotionRequest.objects.filter(pk=request.pk, state=RequestState.OPEN.value).update(
         state=RequestState.VOID.value, void_reason=reason, closed_at=timezone.now()
     )
+    close_item(project_id=request.project_id, kind=PROMOTION, subject_id=request.pk, because=reason)
 
 
 @transaction.atomic

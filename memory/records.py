@@ -64,7 +64,8 @@ class Became(StrEnum):
 
 @dataclass(frozen=True)
 class Proposal:
-    """A record to be; `parts` is its whole content, of which the digest is made."""
+    """A record to be; `parts` is its whole content, of which the digest is made. `bodies` are whole
+    files: they are instructions by nature, and are screened for canaries alone."""
 
     kind: Kind
     scope: str
@@ -81,6 +82,7 @@ class Proposal:
     details: dict[str, Any] = field(default_factory=dict)
     source: str = ""
     entailment: float | None = None
+    bodies: tuple[str, ...] = ()
     cited: tuple[Cited, ...] = ()
 
     @property
@@ -107,7 +109,7 @@ def propose_record(*, project_id: UUID, actor: Actor, proposal: Proposal) -> Pro
     sources = find_sources(project_id=project_id, cited=proposal.cited)
     grounding = _ground(proposal, sources)
     _check_refused(project_id, proposal)
-    suspicions = screen(proposal.texts, canaries=_canaries(project_id))
+    suspicions = _screen(project_id, proposal)
     making = Making(project_id, actor, proposal, sources, grounding)
     same = _find_same(project_id, proposal, held=bool(suspicions))
     if same is not None:
@@ -317,6 +319,15 @@ def _neighbours(
         and fold(row.object) == fold(proposal.object)
         and says_the_same(row.text, proposal.text)
     ]
+
+
+def _screen(project_id: UUID, proposal: Proposal) -> tuple[Suspicion, ...]:
+    canaries = _canaries(project_id)
+    found = screen(proposal.texts, canaries=canaries)
+    if any(one.code == "canary" for one in found) or not proposal.bodies:
+        return found
+    inside = screen(proposal.bodies, canaries=canaries) if canaries else ()
+    return (*found, *(one for one in inside if one.code == "canary"))
 
 
 def _canaries(project_id: UUID) -> list[str]:

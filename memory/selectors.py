@@ -8,8 +8,8 @@ from uuid import UUID
 
 from branches.domain.search_query import parse_query
 from branches.selectors.listings import EPOCH, MICROSECOND, Page, cut
-from memory.domain.terms import Kind, RequestState, Standing, Trust
-from memory.models import Assembly, PromotionRequest, Record
+from memory.domain.terms import IntentionState, Kind, RequestState, Standing, Trust
+from memory.models import Assembly, Intention, PromotionRequest, Record
 from memory.querysets import RecordQuerySet
 from memory.storage.recall_index import find_words
 from verel_site.access.actors import Actor
@@ -100,3 +100,17 @@ def read_assembly(*, actor: Actor, assembly_id: UUID) -> Assembly:
     if found is None:
         raise NotFound(f"There is no context {assembly_id} that you may see.")
     return found
+
+
+def list_intentions(
+    *, actor: Actor, project_id: UUID, state: str, after: int, limit: int
+) -> Page[Intention]:
+    """Intentions by number; every state, unless one is asked for."""
+    actor.demand(project_id, Right.READ)
+    states = [one.value for one in IntentionState]
+    if state and state not in states:
+        raise BadInput(f"state is one of {', '.join(states)}.", parameter="state")
+    rows = Intention.objects.visible_to(actor).filter(project_id=project_id, number__gt=after)
+    if state:
+        rows = rows.filter(state=state)
+    return cut(rows.order_by("number")[: limit + 1], limit)

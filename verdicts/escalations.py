@@ -33,12 +33,14 @@ class Cause(StrEnum):
     DISAGREEMENT = "disagreement"
     STUCK = "stuck"
     CANARY = "canary"
+    EXPIRED = "expired"
 
 
 FLAGS: Final = {
     Cause.DISAGREEMENT: "graders disagree",
     Cause.STUCK: "stuck",
     Cause.CANARY: "leakage",
+    Cause.EXPIRED: "never fired",
 }
 
 

@@ -20,6 +20,8 @@ from django.db import connection
 
 from branches.datasets import sweep_exports
 from branches.indexing import index_news
+from memory.episodes import follow_episodes
+from memory.intentions import follow_intentions
 from verdicts.rotations import tend_suites
 from verdicts.uploads import UploadWorker
 from verel_site.access.pruning import PRUNE_SECONDS, prune
@@ -94,6 +96,8 @@ def standing_jobs() -> list[Job]:
         Job("pruning", prune, pause_seconds=PRUNE_SECONDS),
         Job("search index", index_news, pause_seconds=1.0),
         Job("uploads", uploads.run_once, pause_seconds=1.0, on_stop=uploads.stop.set),
+        Job("episodes", follow_episodes, pause_seconds=2.0),
+        Job("intentions", follow_intentions, pause_seconds=2.0),
         Job("inbox", InboxSweep().run_once, pause_seconds=INBOX_SECONDS),
         Job("suites", tend_suites, pause_seconds=TEND_SECONDS),
     ]

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from memory.evidence import list_evidence
-from memory.models import Assembly, PromotionRequest, Record
+from memory.intentions import Due
+from memory.models import Assembly, Intention, PromotionRequest, Record
 from memory.promotion import Decided, Row
 
 type Json = dict[str, Any]
@@ -106,4 +107,31 @@ def assembly_json(assembly: Assembly) -> Json:
         "left_out": assembly.result["left_out"],
         "text": "\n".join(one["text"] for one in assembly.result["entered"]),
         "created_at": assembly.created_at.isoformat(),
+    }
+
+
+def intention_json(intention: Intention) -> Json:
+    return {
+        "intention": str(intention.pk),
+        "project": str(intention.project_id),
+        "number": intention.number,
+        "scope": intention.scope,
+        "cue": intention.cue,
+        "action": intention.action,
+        "idempotency_key": intention.idempotency_key,
+        "state": intention.state,
+        "expires_at": intention.expires_at.isoformat(),
+        "by": {"kind": intention.by_kind, "id": intention.by_id, "name": intention.by_name},
+        "created_at": intention.created_at.isoformat(),
+        "closed_at": intention.closed_at.isoformat() if intention.closed_at else None,
+    }
+
+
+def due_json(due: Due) -> Json:
+    assert due.fire.claimed_until is not None
+    return {
+        "intention": intention_json(due.intention),
+        "event": str(due.fire.event_id),
+        "epoch": due.fire.epoch,
+        "claimed_until": due.fire.claimed_until.isoformat(),
     }

@@ -5,7 +5,16 @@ from typing import Any
 
 from rest_framework import serializers
 
-from memory.domain.terms import Answer, ItemType, Kind, RequestState, Standing, Tier, Trust
+from memory.domain.terms import (
+    Answer,
+    IntentionState,
+    ItemType,
+    Kind,
+    RequestState,
+    Standing,
+    Tier,
+    Trust,
+)
 from memory.records import Became
 
 
@@ -225,3 +234,49 @@ class AssemblySerializer(Shape):
     left_out = LeftOutSerializer(many=True)
     text = serializers.CharField()
     created_at = serializers.DateTimeField()
+
+
+class IntentionRequestSerializer(Shape):
+    project = serializers.CharField(required=False, help_text="slug or id")
+    cue = serializers.CharField(help_text='a condition: `type == "data.tool.result"`')
+    action = serializers.DictField(help_text="what is to be done; handed to the worker as it is")
+    idempotency_key = serializers.CharField()
+    ttl_seconds = serializers.IntegerField()
+    scope = serializers.CharField(required=False)
+
+
+class IntentionSerializer(Shape):
+    intention = serializers.UUIDField()
+    project = serializers.UUIDField()
+    number = serializers.IntegerField()
+    scope = serializers.CharField()
+    cue = serializers.CharField()
+    action = serializers.DictField()
+    idempotency_key = serializers.CharField()
+    state = serializers.ChoiceField([one.value for one in IntentionState])
+    expires_at = serializers.DateTimeField()
+    by = WhoSerializer()
+    created_at = serializers.DateTimeField()
+    closed_at = serializers.DateTimeField(allow_null=True)
+
+
+class IntentionListSerializer(Shape):
+    results = IntentionSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class IntentionClaimSerializer(Shape):
+    project = serializers.CharField(required=False, help_text="slug or id")
+    worker = serializers.CharField()
+    seconds = serializers.IntegerField()
+
+
+class DueSerializer(Shape):
+    intention = IntentionSerializer()
+    event = serializers.UUIDField(help_text="that met the cue")
+    epoch = serializers.IntegerField(help_text="of the claim; report it back")
+    claimed_until = serializers.DateTimeField()
+
+
+class FiredSerializer(Shape):
+    epoch = serializers.IntegerField()

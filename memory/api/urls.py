@@ -2,13 +2,19 @@
 
 from django.urls import URLPattern, path
 
-from memory.api import contexts, promotions, records
+from memory.api import contexts, intentions, promotions, records, skills
 
 urlpatterns: list[URLPattern] = [
     path("memory/proposals", records.Proposals.as_view()),
     path("memory/facts", records.FactList.as_view()),
     path("memory/rules", records.RuleList.as_view()),
     path("memory/skills", records.SkillList.as_view()),
+    path("memory/skills/archives", skills.SkillUpload.as_view()),
+    path("memory/skills/<uuid:record>/archive", skills.SkillArchive.as_view()),
+    path("memory/intentions", intentions.IntentionList.as_view()),
+    path("memory/intentions/claims", intentions.IntentionClaims.as_view()),
+    path("memory/intentions/<uuid:intention>", intentions.IntentionDetail.as_view()),
+    path("memory/intentions/<uuid:intention>/fired", intentions.IntentionFired.as_view()),
     path("memory/records/<uuid:record>", records.RecordDetail.as_view()),
     path("memory/promotions", promotions.PromotionList.as_view()),
     path("memory/promotions/<uuid:promotion>", promotions.PromotionDetail.as_view()),

@@ -164,6 +164,30 @@ API: Final[dict[str, Row]] = {
     "GET /api/v1/memory/facts": READ(query="project={project}"),
     "GET /api/v1/memory/rules": READ(query="project={project}"),
     "GET /api/v1/memory/skills": READ(query="project={project}"),
+    "POST /api/v1/memory/skills/archives": RIGHT(
+        Right.PROPOSE, ok=422, query="project={project}", raw=b"no archive"
+    ),
+    "GET /api/v1/memory/skills/<record>/archive": READ(at={"record": "skill"}),
+    "GET /api/v1/memory/intentions": READ(query="project={project}"),
+    "POST /api/v1/memory/intentions": RIGHT(
+        Right.PROPOSE,
+        ok=201,
+        body={
+            "project": "{project}",
+            "cue": "dark",
+            "action": {"do": "x"},
+            "idempotency_key": "k",
+            "ttl_seconds": 9,
+        },
+    ),
+    "POST /api/v1/memory/intentions/claims": RIGHT(
+        Right.PROPOSE, ok=204, body={"project": "{project}", "worker": "w", "seconds": 9}
+    ),
+    "GET /api/v1/memory/intentions/<intention>": READ(),
+    "DELETE /api/v1/memory/intentions/<intention>": RIGHT(Right.PROPOSE),
+    "POST /api/v1/memory/intentions/<intention>/fired": RIGHT(
+        Right.PROPOSE, ok=409, body={"epoch": 1}
+    ),
     "GET /api/v1/memory/records/<record>": READ(),
     "GET /api/v1/memory/promotions": READ(query="project={project}"),
     "POST /api/v1/memory/promotions": RIGHT(Right.PROPOSE, ok=201, body={"record": "{record}"}),

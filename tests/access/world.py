@@ -11,9 +11,13 @@ from branches.datasets import make_dataset
 from branches.domain import terms
 from branches.merges import merge_branches
 from branches.models import Approval, Branch, Event, Import, Merge
+from memory.domain.archive import File, pack_files
 from memory.facts import propose_fact
+from memory.intentions import propose_intention
+from memory.models import Record
 from memory.promotion import request_promotion
 from memory.recall import assemble_context
+from memory.skills import upload_skill
 from tests.make import (
     append,
     make_draft,
@@ -163,7 +167,23 @@ class World:
             "record_number": str(record.number),
             "promotion": str(asked.pk),
             "context": str(context.pk),
+            "skill": str(self._make_skill().record_id),
+            "intention": str(
+                propose_intention(
+                    project_id=self.project.pk,
+                    actor=SYSTEM,
+                    cue=f"source == '{MARK}'",
+                    action={"do": MARK},
+                    idempotency_key="first",
+                    ttl_seconds=3600,
+                ).pk
+            ),
         }
+
+    def _make_skill(self) -> Record:
+        text = f"---\nname: capping\ndescription: Caps the dose {MARK}\n---\n".encode()
+        packed = pack_files([File("SKILL.md", text)], folder="capping")
+        return upload_skill(project_id=self.project.pk, actor=SYSTEM, archive=packed).record
 
     def _make_asking(self) -> Branch:
         asking = make_run(self.project, goal=MARK)[1]

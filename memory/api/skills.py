@@ -1,0 +1,65 @@
+"""Skills in and out, as archives."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from branches.selectors.listings import pick_project
+from memory.api.answers import record_json
+from memory.api.serializers import ProposedSerializer
+from memory.skills import read_archive, upload_skill
+from verel_site.access.endpoints import Endpoint, documented, query_parameter
+from verel_site.access.idempotency import Answer, answer_once
+from verel_site.access.rights import Right
+from verel_site.kit.parsers import RawParser
+
+
+class SkillUpload(Endpoint):
+    parser_classes = [RawParser]
+
+    @documented(
+        body={"application/zip": OpenApiTypes.BINARY, "application/x-tar": OpenApiTypes.BINARY},
+        answers={201: ProposedSerializer},
+        parameters=[
+            query_parameter("project", "slug or id; needed where the key reads several"),
+            query_parameter("scope", "team, repo:NAME or agent:NAME; team by default"),
+        ],
+        creates=True,
+    )
+    def post(self, request: Request) -> Response:
+        """The next version of a skill: a zip or tar archive of an Agent Skills folder."""
+        project = pick_project(actor=self.actor, named=request.query_params.get("project"))
+        self.actor.demand(project.pk, Right.PROPOSE)
+
+        def act() -> Answer:
+            raw: Any = request.data
+            told = upload_skill(
+                project_id=project.pk,
+                actor=self.actor,
+                # Without a body there is a mapping, and no bytes.
+                archive=raw if isinstance(raw, bytes) else b"",
+                scope=request.query_params.get("scope") or "team",
+            )
+            return 201, {
+                "became": told.became.value,
+                "suspicions": [{"code": s.code, "says": s.says} for s in told.suspicions],
+                "record": record_json(told.record, timezone.now()),
+            }
+
+        return answer_once(request, project_id=project.pk, actor=self.actor, act=act)
+
+
+class SkillArchive(Endpoint):
+    @documented(answers={(200, "application/zip"): OpenApiTypes.BINARY})
+    def get(self, request: Request, record: UUID) -> HttpResponse:
+        """The version's folder as a zip archive."""
+        name, packed = read_archive(actor=self.actor, record_id=record)
+        response = HttpResponse(packed, content_type="application/zip")
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        response["X-Content-Type-Options"] = "nosniff"
+        return response

@@ -1,0 +1,134 @@
+import io
+import zipfile
+
+import pytest
+
+from memory.domain.terms import Answer
+from memory.models import PromotionRequest, Record, SkillFile
+from memory.records import Became, Proposed, ValueRefused
+from memory.skills import BadSkill, read_archive, upload_skill
+from tests.make import make_person, make_project
+from tests.memory.make import answer
+from verdicts.suites import create_suite
+from verel_site.access.actors import SYSTEM, Actor, key_actor
+from verel_site.access.models import Project
+from verel_site.access.rights import Role
+from verel_site.kit.refusals import NotFound
+
+pytestmark = pytest.mark.django_db
+FRONT = "name: unit-conversion\ndescription: Converts doses between units\n"
+
+
+def archive(front: str = FRONT, **files: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as made:
+        made.writestr("unit-conversion/SKILL.md", f"---\n{front}---\nConvert first.\n")
+        for name, text in files.items():
+            made.writestr(f"unit-conversion/{name}.py", text)
+    return packed.getvalue()
+
+
+@pytest.fixture
+def project() -> Project:
+    return make_project()
+
+
+@pytest.fixture
+def agent(project: Project) -> Actor:
+    return key_actor(key_id="a", name="a", project_id=project.pk, scopes=["memory:propose"])
+
+
+def upload(project: Project, actor: Actor, raw: bytes) -> Proposed:
+    return upload_skill(project_id=project.pk, actor=actor, archive=raw)
+
+
+def test_a_skill_goes_in_and_comes_out_as_the_same_files(project: Project, agent: Actor) -> None:
+    record = upload(project, agent, archive(convert="print(1)")).record
+    assert (record.kind, record.key, record.trust) == (
+        "skill",
+        "skill|unit-conversion",
+        "unverified",
+    )
+    assert [one["path"] for one in record.details["files"]] == ["SKILL.md", "convert.py"]
+    name, packed = read_archive(actor=agent, record_id=record.record_id)
+    assert name == "unit-conversion-v1.zip"
+    with zipfile.ZipFile(io.BytesIO(packed)) as made:
+        assert made.read("unit-conversion/convert.py") == b"print(1)"
+    assert read_archive(actor=agent, record_id=record.record_id)[1] == packed
+    with pytest.raises(NotFound):
+        read_archive(actor=make_person(make_project()), record_id=record.record_id)
+
+
+def test_the_same_folder_is_the_same_version_and_files_are_kept_once(
+    project: Project, agent: Actor
+) -> None:
+    first = upload(project, agent, archive(convert="print(1)"))
+    assert upload(project, agent, archive(convert="print(1)")).became is Became.SUPPORT
+    second = upload(project, agent, archive(convert="print(1)", more="print(2)"))
+    assert (second.became, second.record.version) == (Became.NEW, 2)
+    first.record.refresh_from_db()
+    assert first.record.suppressed_by == second.record
+    assert SkillFile.objects.count() == 3
+
+
+def test_a_new_version_of_a_verified_skill_waits_and_its_promotion_takes_over(
+    project: Project, agent: Actor
+) -> None:
+    curator = make_person(project, Role.CURATOR)
+    first = upload(project, agent, archive()).record
+    answer(first, curator, Answer.PROMOTE)
+    second = upload(project, agent, archive(convert="print(1)"))
+    assert (second.became, second.record.version) == (Became.HELD, 2)
+    assert PromotionRequest.objects.get(record=second.record).state == "open"
+    answer(second.record, curator, Answer.PROMOTE)
+    first.refresh_from_db()
+    assert (first.standing, first.suppressed_by) == ("suppressed", second.record)
+
+
+def test_a_refused_version_stays_refused(project: Project, agent: Actor) -> None:
+    curator = make_person(project, Role.CURATOR)
+    record = upload(project, agent, archive(convert="rm")).record
+    answer(record, curator, Answer.REJECT, "It deletes")
+    with pytest.raises(ValueRefused, match="deletes"):
+        upload(project, agent, archive(convert="rm"))
+
+
+def test_only_a_person_grants_tools(project: Project, agent: Actor) -> None:
+    raw = archive(FRONT + "allowed-tools: Bash(git:*)\n")
+    with pytest.raises(BadSkill, match="granted by people"):
+        upload(project, agent, raw)
+    record = upload(project, make_person(project), raw).record
+    assert record.details["allowed_tools"] == ["Bash(git:*)"]
+
+
+def test_a_canary_in_any_file_holds_the_skill(project: Project, agent: Actor) -> None:
+    suite = create_suite(
+        project_id=project.pk,
+        actor=SYSTEM,
+        grader="test",
+        name="unit",
+        cases=[{"name": "a", "body": 1}],
+    )
+    told = upload(project, agent, archive(convert=f"# {suite.token}"))
+    assert told.became is Became.HELD
+    assert [one.code for one in told.suspicions] == ["canary"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b"", "no zip or tar"),
+        (archive("name: a\n"), "description"),
+        (archive("name: [\n"), "no YAML"),
+        (archive("a: &a [1]\nb: [*a, *a]\n"), "no YAML"),
+        (archive("name: !!python/object/apply:os.system ['true']\n"), "no YAML"),
+        (archive("name: a\nname: " + "[" * 2000 + "\n"), "no YAML"),
+    ],
+)
+def test_a_fault_is_told_and_nothing_is_kept(
+    project: Project, agent: Actor, raw: bytes, says: str
+) -> None:
+    with pytest.raises(BadSkill, match=says):
+        upload(project, agent, raw)
+    assert not Record.objects.exists()
+    assert not SkillFile.objects.exists()
