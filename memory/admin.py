@@ -14,6 +14,7 @@ from memory.models import (
     PromotionDecision,
     PromotionRequest,
     Record,
+    RecordSign,
     RefusedValue,
     Retrieval,
     SkillFile,
@@ -92,5 +93,6 @@ class EvidenceAdmin(ReadOnly):
 
 
 admin.site.register(
-    [Assembly, Retrieval, SkillFile, Episode, MemoryCursor, Intention, IntentionFire], ReadOnly
+    [Assembly, RecordSign, Retrieval, SkillFile, Episode, MemoryCursor, Intention, IntentionFire],
+    ReadOnly,
 )

@@ -146,6 +146,11 @@ class Record(models.Model):
         ]
         indexes = [
             models.Index(fields=["project", "standing", "kind"], name="record_by_standing"),
+            models.Index(
+                fields=["project", "trust", "-asserted_at"],
+                condition=Q(standing="live"),
+                name="record_vouched",
+            ),
             models.Index(fields=["project", "key"], name="record_of_key"),
             models.Index(fields=["project", "same_text"], name="record_of_text"),
         ]
@@ -165,6 +170,21 @@ class Record(models.Model):
         """Of its retrieval, at a moment; a record that was never retrieved ages from its making."""
         since = self.retrieved_at or self.created_at
         return self.curve.strength((now - since).total_seconds() / 86_400, self.retrieval_count)
+
+
+class RecordSign(models.Model):
+    """What a near-duplicate of a record has in common with it; see `domain.likeness.signs_of`."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
+    record = models.ForeignKey(Record, on_delete=models.PROTECT, related_name="signs")
+    sign = models.CharField(max_length=32)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["record", "sign"], name="record_sign_once")]
+        indexes = [models.Index(fields=["project", "sign"], name="record_of_sign")]
+
+    def __str__(self) -> str:
+        return self.sign
 
 
 class Evidence(models.Model):

@@ -22,7 +22,7 @@ from verel_site.kit.refusals import BadInput
 
 CANDIDATES: Final = 200
 # Rules and what is verified are looked at even where the goal's words do not name them.
-STANDING_CANDIDATES: Final = 100
+VOUCHED: Final = 50
 MAX_GOAL_WORDS: Final = 24
 DEFAULT_BUDGET: Final = 2_000
 MAX_BUDGET: Final = 200_000
@@ -97,8 +97,12 @@ def _gather(project_id: UUID, goal: str, scopes: Sequence[str]) -> list[Record]:
     so that the stored explanation names it."""
     fitting = recall(project_id=project_id, goal=goal, scopes=scopes, limit=CANDIDATES)
     vouched = Record.objects.live().filter(project_id=project_id, scope__in=scopes)
-    vouched = vouched.exclude(trust=Trust.UNVERIFIED.value).order_by("-trust", "-asserted_at")
-    rows = {row.position: row for row in [*vouched[:STANDING_CANDIDATES], *fitting]}
+    standing = [
+        row
+        for trust in (Trust.VERIFIED, Trust.CORROBORATED)
+        for row in vouched.filter(trust=trust.value).order_by("-asserted_at")[:VOUCHED]
+    ]
+    rows = {row.position: row for row in [*standing, *fitting]}
     keys = {row.key for row in rows.values() if row.key}
     rivals = Record.objects.filter(project_id=project_id, key__in=keys)
     for row in rivals.exclude(pk__in=rows)[:CANDIDATES]:

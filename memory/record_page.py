@@ -29,6 +29,7 @@ from memory.models import (
     RefusedValue,
     Retrieval,
 )
+from memory.skill_files import SkillFiles, read_skill_files
 from memory.storage.recall_index import find_words
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
@@ -236,6 +237,7 @@ class RecordPage:
     rivals: tuple[RecordLine, ...]
     near: tuple[RecordLine, ...]
     refusals: tuple[RefusedValue, ...]
+    skill: SkillFiles | None
     decay: SafeString
     curve_words: str
     history: tuple[Happening, ...]
@@ -311,6 +313,7 @@ def read_record_page(
         rivals=tuple(line_of(row, now) for row in rivals),
         near=tuple(line_of(row, now) for row in _read_near(record)),
         refusals=tuple(_read_refusals(record)),
+        skill=read_skill_files(record, rivals),
         decay=draw_decay(fading_of(record, now, evidence=evidence, retrievals=retrievals)),
         curve_words=_curve_words(record),
         history=_history(record, evidence, requests),

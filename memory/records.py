@@ -16,26 +16,24 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from branches.domain.search_query import Clause, Term
-from branches.domain.words import split_words
 from memory.domain.conflict import Claim, Settlement, settle
 from memory.domain.content import content_digest, fold, is_scope, tier_of
 from memory.domain.entailment import Entailed, class_of, grounding_of
-from memory.domain.likeness import says_the_same
+from memory.domain.likeness import says_the_same, signs_of
 from memory.domain.screening import Suspicion, screen
 from memory.domain.terms import Grounding, ItemType, Kind, Standing, Tier, Trust
 from memory.domain.trust import first_confidence
 from memory.evidence import Cited, Source, add_contradiction, add_support, find_sources
-from memory.models import Record, RefusedValue
-from memory.storage.recall_index import find_words, put_words
+from memory.models import Record, RecordSign, RefusedValue
+from memory.storage.recall_index import put_words
 from verdicts.models import Suite
 from verel_site.access.actors import Actor
 from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import Refusal, Unprocessable
 
-NEIGHBOURS: Final = 20
-MAX_WORDS: Final = 24
+# So many that share a sign are compared word by word.
+NEIGHBOURS: Final = 200
 
 
 class BadRecord(Unprocessable):
@@ -174,6 +172,11 @@ class Making:
             position=record.position,
             texts=[told.text, told.subject, told.predicate, told.object, *told.entities],
         )
+        if told.kind is not Kind.SKILL:
+            RecordSign.objects.bulk_create(
+                RecordSign(project_id=self.project_id, record=record, sign=sign)
+                for sign in sorted(_signs(told))
+            )
         add_support(record, self.sources, actor=self.actor)
         return record
 
@@ -302,23 +305,27 @@ def _find_same(project_id: UUID, proposal: Proposal, *, held: bool) -> Record | 
 def _neighbours(
     project_id: UUID, proposal: Proposal, standings: Iterable[Standing]
 ) -> list[Record]:
-    """Records of the scope that say what the proposal says, key and object included."""
-    words = list(dict.fromkeys(split_words(proposal.text)))[:MAX_WORDS]
-    if not words:
+    """Records of the scope that say what the proposal says, key and object included: a look-up by
+    equality, however many there are."""
+    if proposal.kind is Kind.SKILL:
         return []
-    clause = Clause(tuple(Term((word,)) for word in words))
-    positions = find_words(project_id=project_id, clauses=[clause], limit=NEIGHBOURS)
-    same = Record.objects.filter(project_id=project_id, same_text=text_digest(proposal.text))
-    rows = Record.objects.filter(project_id=project_id, position__in=positions) | same
-    wanted = {standing.value for standing in standings}
+    signs = RecordSign.objects.filter(project_id=project_id, sign__in=_signs(proposal))
+    wanted = [standing.value for standing in standings]
+    rows = Record.objects.filter(
+        pk__in=signs.values("record_id"), key=proposal.key, standing__in=wanted
+    )
     return [
         row
-        for row in rows
-        if row.standing in wanted
-        and (row.kind, row.scope, row.key) == (proposal.kind, proposal.scope, proposal.key)
+        for row in rows[:NEIGHBOURS]
+        if (row.kind, row.scope) == (proposal.kind, proposal.scope)
         and fold(row.object) == fold(proposal.object)
         and says_the_same(row.text, proposal.text)
     ]
+
+
+def _signs(proposal: Proposal) -> frozenset[str]:
+    about = (proposal.kind.value, proposal.scope, proposal.key, proposal.object)
+    return signs_of(proposal.text, about=about)
 
 
 def _screen(project_id: UUID, proposal: Proposal) -> tuple[Suspicion, ...]:

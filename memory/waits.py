@@ -104,6 +104,7 @@ def _find_waits(limit: int) -> int:
 KIND: Final = Kind(
     name=PROMOTION,
     word="Promotions",
+    one="Promotion",
     group="Memory asks to be trusted",
     icon="bookmark",
     right=Right.CURATE,

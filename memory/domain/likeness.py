@@ -4,6 +4,8 @@ Words are compared as sets (Jaccard). Numbers, negations and names in code must 
 "45 mg" and "50 mg" are near each other as texts and say opposite things, so they stay apart.
 """
 
+import hashlib
+import math
 import re
 import unicodedata
 from typing import Final
@@ -48,6 +50,24 @@ def similarity(one: frozenset[str], other: frozenset[str]) -> float:
 def says_the_same(one: str, other: str) -> bool:
     left, right = words_of(one), words_of(other)
     return decisive(left) == decisive(right) and similarity(left, right) >= NEAR
+
+
+def signs_of(text: str, *, about: tuple[str, ...] = ()) -> frozenset[str]:
+    """Two texts that say the same share a sign, so that near-duplicates are found by equality.
+
+    Of two sets that are NEAR alike, the first words in any common order overlap: it is enough to
+    keep |words| − ⌈NEAR·|words|⌉ + 1 of them (prefix filtering). Long words come first, since they
+    are rarer. What must be equal anyway goes into every sign: `about`, folded, and what is decisive.
+    """
+    words = words_of(text)
+    must = "\n".join(
+        [*(" ".join(part.casefold().split()) for part in about), *sorted(decisive(words))]
+    )
+    order = sorted(words, key=lambda word: (-len(word), word))
+    kept = order[: len(words) - math.ceil(NEAR * len(words)) + 1] or [""]
+    return frozenset(
+        hashlib.sha256(f"{must}\0{word}".encode(errors="replace")).hexdigest()[:32] for word in kept
+    )
 
 
 def decisive(words: frozenset[str]) -> frozenset[str]:

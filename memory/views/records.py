@@ -16,6 +16,8 @@ from memory.models import PromotionRequest, Record
 from memory.promotion import Row, Said, decide_many, decide_promotion, decide_record, demand_person
 from memory.record_list import Told, read_record_list
 from memory.record_page import Draft, read_record_page
+from memory.skills import read_archive
+from memory.views.archives import send_archive
 from verel_site.access.models import Project
 from verel_site.access.projects import get_project, request_actor
 from verel_site.kit.htmx import render_page
@@ -182,3 +184,15 @@ def context(request: HttpRequest, slug: str, context: UUID) -> HttpResponse:
     project = get_project(actor=actor, slug=slug)
     page = read_context_page(actor=actor, project=project, context_id=context)
     return render_page(request, "memory/context.html", page)
+
+
+@require_GET
+@login_required
+def archive(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """A skill's version as a zip archive; nothing of it is shown by the browser itself."""
+    actor = request_actor(request)
+    project = get_project(actor=actor, slug=slug)
+    found = Record.objects.visible_to(actor).filter(project=project, number=number).first()
+    if found is None:
+        raise NotFound(f"There is no record {number} in this project.")
+    return send_archive(*read_archive(actor=actor, record_id=found.record_id))

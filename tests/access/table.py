@@ -307,6 +307,7 @@ PAGES: Final[dict[str, Row]] = {
         at={"number": "record_number"},
         body={"answer": "bury", "content_digest": "{record_digest}"},
     ),
+    "GET /p/<slug>/memory/<number>/archive/": READ(at={"number": "skill_number"}),
     "GET /p/<slug>/memory/contexts/<context>/": READ(),
     "GET /comparisons/<comparison>/": READ(),
     "POST /comparisons/<comparison>/label/": RIGHT(
@@ -377,6 +378,7 @@ ADMIN: Final[dict[str, Row]] = {
     **LEDGER("verdicts.label"),
     **LEDGER("memory.record"),
     **LEDGER("memory.evidence"),
+    **LEDGER("memory.recordsign"),
     **LEDGER("memory.refusedvalue"),
     **LEDGER("memory.promotionrequest"),
     **LEDGER("memory.promotiondecision"),

@@ -115,7 +115,7 @@ def ask(world: World, name: str, row: Row, client: Client, ids: dict[str, str]) 
         response = send(filled, **extra)
         response.text_seen = b"".join(
             response.streaming_content if response.streaming else [response.content]
-        ).decode()
+        ).decode(errors="replace")
     client.cookies = kept
     return response
 

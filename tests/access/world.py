@@ -160,6 +160,7 @@ class World:
         )
         record = told.record
         asked = request_promotion(record_id=record.record_id, actor=SYSTEM)
+        skill = self._make_skill()
         context = assemble_context(project_id=self.project.pk, actor=SYSTEM, goal=MARK)
         return {
             "record": str(record.record_id),
@@ -167,7 +168,8 @@ class World:
             "record_number": str(record.number),
             "promotion": str(asked.pk),
             "context": str(context.pk),
-            "skill": str(self._make_skill().record_id),
+            "skill": str(skill.record_id),
+            "skill_number": str(skill.number),
             "intention": str(
                 propose_intention(
                     project_id=self.project.pk,

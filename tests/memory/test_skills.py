@@ -2,16 +2,19 @@ import io
 import zipfile
 
 import pytest
+from django.test import Client
 
 from memory.domain.terms import Answer
 from memory.models import PromotionRequest, Record, SkillFile
 from memory.records import Became, Proposed, ValueRefused
+from memory.skill_files import read_skill_files
 from memory.skills import BadSkill, read_archive, upload_skill
-from tests.make import make_person, make_project
+from tests.make import make_person, make_project, make_user
 from tests.memory.make import answer
 from verdicts.suites import create_suite
 from verel_site.access.actors import SYSTEM, Actor, key_actor
 from verel_site.access.models import Project
+from verel_site.access.projects import actor_of_user
 from verel_site.access.rights import Role
 from verel_site.kit.refusals import NotFound
 
@@ -132,3 +135,49 @@ def test_a_fault_is_told_and_nothing_is_kept(
         upload(project, agent, raw)
     assert not Record.objects.exists()
     assert not SkillFile.objects.exists()
+
+
+def test_a_promotion_shows_what_changed_in_which_file_and_what_it_may_do(
+    project: Project, agent: Actor
+) -> None:
+    user = make_user(project, Role.CURATOR)
+    curator = actor_of_user(user)
+    first = upload(project, agent, archive(convert="def convert():\n    return 5\n", old="x = 1\n"))
+    answer(first.record, curator, Answer.PROMOTE)
+    raw = archive(
+        FRONT + "allowed-tools: Bash(git:*)\n",
+        convert="def convert():\n    return '<b>10</b>'\n",
+        new="y = 2\n",
+    )
+    second = upload(project, curator, raw).record
+    files = read_skill_files(second, [first.record])
+    assert files is not None
+    assert {file.path: file.change for file in files.files} == {
+        "SKILL.md": "changed",
+        "convert.py": "changed",
+        "new.py": "added",
+        "old.py": "removed",
+    }
+    client = Client()
+    client.force_login(user)
+    text = client.get(f"/p/{project.slug}/memory/{second.number}/").content.decode()
+    assert "<del>    return 5</del>" in text
+    assert "<b>10" not in text
+    assert "<code>Bash(git:*)</code>" in text
+    response = client.get(f"/p/{project.slug}/memory/{second.number}/archive/")
+    assert response["Content-Disposition"].startswith("attachment")
+    assert client.get(f"/p/{project.slug}/memory/999/archive/").status_code == 404
+
+
+def test_a_file_that_is_no_text_is_told_and_not_shown(project: Project, agent: Actor) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as made:
+        made.writestr("SKILL.md", f"---\n{FRONT}---\n")
+        made.writestr("logo.png", b"\x89PNG\xff\xfe")
+        made.writestr("long.txt", "a\n" * 2_000)
+    record = upload(project, agent, packed.getvalue()).record
+    files = read_skill_files(record, [])
+    assert files is not None
+    notes = {file.path: file.note for file in files.files}
+    assert "no text" in notes["logo.png"]
+    assert "2,000" in notes["long.txt"] or "More than" in notes["long.txt"]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.domain.likeness import says_the_same, similarity, words_of
+from memory.domain.likeness import says_the_same, signs_of, similarity, words_of
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,24 @@ def test_likeness_is_symmetric_and_every_text_is_like_itself(one: str, other: st
     assert says_the_same(one, other) == says_the_same(other, one)
     assert says_the_same(one, one)
     assert 0 <= similarity(words_of(one), words_of(other)) <= 1
+
+
+few = st.lists(
+    st.sampled_from(["bolus", "cap", "ward", "pump", "alarm", "45", "never", "limits.py", "dose"]),
+    min_size=0,
+    max_size=12,
+).map(" ".join)
+
+
+@given(few, few)
+def test_what_says_the_same_shares_a_sign(one: str, other: str) -> None:
+    if says_the_same(one, other):
+        assert signs_of(one) & signs_of(other)
+
+
+@given(few, st.sampled_from(["bolus", "pumps"]))
+def test_a_word_more_in_a_long_text_still_shares_a_sign(one: str, more: str) -> None:
+    other = f"{one} {more}"
+    if says_the_same(one, other):
+        assert signs_of(one, about=("fact",)) & signs_of(other, about=("FACT ",))
+    assert not signs_of(one, about=("fact",)) & signs_of(one, about=("rule",))
