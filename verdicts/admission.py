@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,9 @@ from verdicts.domain.facts import (
     Standing,
 )
 from verdicts.domain.gate import decide_gate
+from verdicts.domain.ledger import guard_regressions
 from verdicts.domain.terms import PRECISE, Confidence, Grader, IssueKind, Severity, Verdict
+from verdicts.guard import Guard, read_guard
 from verdicts.inputs import read_changed_files
 from verdicts.models import GateDecision, Issue, Policy, Report, Suite
 from verdicts.policies import current_policy
@@ -123,8 +126,18 @@ def read_gates(branches: Sequence[Branch], *, policy: Policy | None = None) -> d
     reports = Report.objects.filter(branch__in=told).order_by("order")
     for report in reports.select_related("runner").prefetch_related("issues"):
         told[report.branch_id].append(report)
+    heads = {branch.pk: bytes(branch.head_digest) for branch in branches}
+    guard = read_guard(
+        project_id=branches[0].project_id,
+        reports=[
+            report
+            for report in chain.from_iterable(told.values())
+            if bytes(report.head_digest) == heads[report.branch_id]
+        ],
+    )
     return {
-        branch.pk: _decide(branch, policy, required, suites, told[branch.pk]) for branch in branches
+        branch.pk: _decide(branch, policy, required, suites, told[branch.pk], guard)
+        for branch in branches
     }
 
 
@@ -134,6 +147,7 @@ def _decide(
     required: list[RequiredGrader],
     suites: dict[Grader, frozenset[str]],
     told: list[Report],
+    guard: Guard,
 ) -> GateView:
     head = bytes(branch.head_digest)
     reports = tuple(report for report in told if bytes(report.head_digest) == head)
@@ -141,8 +155,15 @@ def _decide(
         Grader(report.grader) for report in reports
     }
     proven = any(item.grader == report.grader for item in required for report in reports)
+    facts = [report_facts(report) for report in reports]
+    returned = guard_regressions(
+        reports=facts,
+        returns=guard.returns.get(branch.pk, ()),
+        quarantined=guard.held,
+        advisory_window=policy.advisory_window,
+    )
     decision = decide_gate(
-        reports=[report_facts(report) for report in reports],
+        reports=[*facts, returned] if returned else facts,
         required=required,
         frozen_suites=suites,
         changed_files=read_changed_files(branch) if proven else frozenset(),
@@ -150,6 +171,7 @@ def _decide(
         receipts_required=policy.receipts_required,
         advisory_window=policy.advisory_window,
         stale_graders=stale,
+        quarantined=guard.held,
     )
     return _view(branch, policy, reports, decision, stale)
 

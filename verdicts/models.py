@@ -9,6 +9,11 @@ from branches.models import Branch, Run
 from verdicts.domain.facts import ReceiptStanding
 from verdicts.domain.labels import Choice
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Part, Severity, Verdict
+from verdicts.failure_models import Clustering as Clustering
+from verdicts.failure_models import Failure as Failure
+from verdicts.failure_models import FailureEntry as FailureEntry
+from verdicts.failure_models import FailureLine as FailureLine
+from verdicts.failure_models import KnownBug as KnownBug
 from verdicts.querysets import (
     ComparisonQuerySet,
     LabelQuerySet,
@@ -278,6 +283,7 @@ class Report(models.Model):
     )
     result_digest = models.CharField(max_length=64)
     raw_sha256 = models.CharField(max_length=64)
+    in_ledger = models.BooleanField(default=False, help_text="recorded in the failure ledger")
     by_kind = models.CharField(max_length=8)
     by_id = models.CharField(max_length=64)
     by_name = models.CharField(max_length=150)
@@ -311,6 +317,9 @@ class Report(models.Model):
                 fields=["project", "suite_digest", "-received_at"],
                 condition=~Q(suite_digest=""),
                 name="report_of_suite",
+            ),
+            models.Index(
+                fields=["branch"], condition=Q(in_ledger=False), name="report_not_in_ledger"
             ),
         ]
 

@@ -6,6 +6,7 @@ from verel_site.access.querysets import Visible
 
 if TYPE_CHECKING:
     # Named in type arguments as text, where ruff does not look.
+    from verdicts.failure_models import Failure, KnownBug  # noqa: F401
     from verdicts.models import Comparison, Label, Report, Suite  # noqa: F401
 
 
@@ -26,3 +27,13 @@ class ComparisonQuerySet(Visible["Comparison"]):
 class LabelQuerySet(Visible["Label"]):
     def standing(self) -> Self:
         return self.filter(withdrawn_at=None)
+
+
+class FailureQuerySet(Visible["Failure"]):
+    def held(self) -> Self:
+        """Those in quarantine."""
+        return self.filter(ticket__isnull=False)
+
+
+class KnownBugQuerySet(Visible["KnownBug"]):
+    pass

@@ -11,6 +11,7 @@ from branches.journal import lock_branch
 from branches.models import Branch, Event
 from verdicts.domain.facts import result_digest
 from verdicts.domain.terms import Grader
+from verdicts.failures import fill_in_branch, record_report
 from verdicts.inputs import read_author_model
 from verdicts.models import Issue, Report, Weighing
 from verdicts.receipts import Checked, check_receipt
@@ -92,7 +93,11 @@ def _store(
         checked = check_receipt(
             text=read.receipt, branch=branch, head_digest=read.head_digest, grader=read.grader
         )
-    last = Report.objects.filter(branch=branch).order_by("-order").only("order").first()
+    last = (
+        Report.objects.filter(branch=branch).order_by("-order").only("order", "in_ledger").first()
+    )
+    if last and not last.in_ledger:
+        fill_in_branch(branch_id=branch.pk)
     report = Report.objects.create(
         project_id=branch.project_id,
         branch=branch,
@@ -123,6 +128,7 @@ def _store(
             issues=[issue.facts for issue in read.issues],
         ),
         raw_sha256=raw_sha256,
+        in_ledger=True,
         by_kind=actor.kind,
         by_id=actor.id,
         by_name=actor.name,
@@ -134,6 +140,7 @@ def _store(
         unique_fields=["branch"],
         update_fields=["order"],
     )
+    record_report(report=report, found=[(issue.facts, issue.detail) for issue in read.issues])
     return report
 
 

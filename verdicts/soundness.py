@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Subquery
 from branches.models import Branch, Event, Merge
 from verdicts.admission import report_facts
 from verdicts.domain.facts import ReceiptStanding, result_digest
+from verdicts.failure_soundness import check_failures
 from verdicts.imports import read_raw
 from verdicts.models import GateDecision, Report
 from verdicts.receipts import still_stands
@@ -27,6 +28,8 @@ def find_faults(*, project_id: UUID, counts: Counter[str]) -> Iterator[Fault]:
         yield from _check_reports(project_id, counts)
     with one_moment():
         yield from _check_decisions(project_id, counts)
+    with one_moment():
+        yield from check_failures(project_id, counts)
 
 
 def _check_reports(project_id: UUID, counts: Counter[str]) -> Iterator[Fault]:

@@ -22,6 +22,8 @@ from branches.datasets import sweep_exports
 from branches.indexing import index_news
 from memory.episodes import follow_episodes
 from memory.intentions import follow_intentions
+from verdicts.failures import fill_in
+from verdicts.known_bugs import cluster_due
 from verdicts.rotations import tend_suites
 from verdicts.uploads import UploadWorker
 from verel_site.access.pruning import PRUNE_SECONDS, prune
@@ -37,6 +39,7 @@ TRIED_PORTS: Final = 20
 BACKLOG: Final = 512
 MIGRATION_LOCK: Final = 0x7665_7265_6C
 TEND_SECONDS: Final = 60.0
+CLUSTER_SECONDS: Final = 600.0
 
 
 def listen(host: str, port: int | None, default: int) -> socket.socket:
@@ -100,6 +103,8 @@ def standing_jobs() -> list[Job]:
         Job("intentions", follow_intentions, pause_seconds=2.0),
         Job("inbox", InboxSweep().run_once, pause_seconds=INBOX_SECONDS),
         Job("suites", tend_suites, pause_seconds=TEND_SECONDS),
+        Job("failure ledger", fill_in, pause_seconds=TEND_SECONDS),
+        Job("known bugs", cluster_due, pause_seconds=CLUSTER_SECONDS),
     ]
 
 

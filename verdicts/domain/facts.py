@@ -52,6 +52,8 @@ class ReportFacts:
     grader's tools spoke, or is empty.
 
     `verdict` is what the grader claims: it is part of what a receipt signs, and nothing else.
+    `by_server`: made in this process and never stored, so that it owes no receipt and stands in for
+    no grader that does.
     """
 
     grader: Grader
@@ -62,6 +64,7 @@ class ReportFacts:
     order: int = 0
     summary: str = ""
     tool: str = ""
+    by_server: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,7 +358,7 @@ def _absent_reasons(
     reasons = []
     for wanted in required:
         grader = wanted.grader
-        if grader not in weighed:
+        if all(report.by_server for tool in weighed.get(grader, ()) for report in tool.counted):
             text = f"{grader}: required, and it has not reported on this head"
             reasons.append(Reason("required", grader, text))
         # A tool that spoke and never ran is missed even where another of this grader ran.
@@ -400,7 +400,8 @@ def decide_gate(
     weighed = _weigh_all(reports, advisory_window)
     unproven: dict[Grader, list[Reason]] = {}
     for item in wanted:
-        for report in (report for tool in weighed.get(item.grader, ()) for report in tool.ran):
+        ran = (report for tool in weighed.get(item.grader, ()) for report in tool.ran)
+        for report in (report for report in ran if not report.by_server):
             unproven.setdefault(item.grader, []).extend(
                 _receipt_reasons(
                     report,
@@ -469,6 +470,14 @@ def _weigh_all(
         item = _weigh(grader, tool, told, advisory_window)
         weighed[grader] = (*weighed.get(grader, ()), item)
     return weighed
+
+
+def counted_reports(
+    reports: Collection[ReportFacts], advisory_window: int = 1
+) -> list[ReportFacts]:
+    """Those whose findings a decision weighs, but for the vote of an advisory grader."""
+    weighed = _weigh_all(reports, advisory_window)
+    return [report for tools in weighed.values() for tool in tools for report in tool.counted]
 
 
 def _ranked(reports: Collection[ReportFacts]) -> list[ReportFacts]:
