@@ -4,9 +4,14 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from verdicts.models import (
+    Clustering,
     Comparison,
+    Failure,
+    FailureEntry,
+    FailureLine,
     GateDecision,
     Issue,
+    KnownBug,
     Label,
     Nonce,
     Policy,
@@ -43,6 +48,26 @@ class GateDecisionAdmin(ReadOnly):
     list_display = ["verdict", "open", "policy_version", "branch", "by_name", "created_at"]
     list_filter = ["verdict", "open"]
     list_select_related = ["branch"]
+
+
+@admin.register(Failure)
+class FailureAdmin(ReadOnly):
+    list_display = ["fingerprint", "kind", "source", "open", "sightings", "runs", "last_at"]
+    list_filter = ["open", "kind", "source"]
+    search_fields = ["fingerprint"]
+
+
+@admin.register(FailureEntry)
+class FailureEntryAdmin(ReadOnly):
+    list_display = ["turn", "failure", "grader", "tool", "by_name", "at"]
+    list_filter = ["turn"]
+    list_select_related = ["failure"]
+
+
+@admin.register(KnownBug)
+class KnownBugAdmin(ReadOnly):
+    list_display = ["bug", "kind", "failures", "open_failures", "last_at"]
+    list_filter = ["kind"]
 
 
 @admin.register(Runner)
@@ -87,4 +112,17 @@ class SuiteCaseAdmin(ReadOnly):
     fields = ["suite", "part", "position", "since"]
 
 
-admin.site.register([SuiteResult, Policy, Nonce, Weighing, Comparison, SideOrder, Label], ReadOnly)
+admin.site.register(
+    [
+        FailureLine,
+        Clustering,
+        SuiteResult,
+        Policy,
+        Nonce,
+        Weighing,
+        Comparison,
+        SideOrder,
+        Label,
+    ],
+    ReadOnly,
+)
