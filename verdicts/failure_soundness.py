@@ -152,9 +152,8 @@ def _line_faults(lines: Sequence[FailureLine], history: Sequence[FailureEntry]) 
             last[entry.branch_id, entry.grader, entry.tool] = entry
     for line in lines:
         # A line that a branch goes on with has no entry of its own.
-        place = (line.branch_id, line.grader, line.tool)
-        entry = last.pop(place) if place in last else None
-        if entry and (line.entry_id, line.open) != (entry.pk, entry.turn != Turn.RESOLVED):
+        own = last.pop((line.branch_id, line.grader, line.tool), None)
+        if own and (line.entry_id, line.open) != (own.pk, own.turn != Turn.RESOLVED):
             yield f"on branch {line.branch_id} it does not stand as its last entry says"
     for entry in last.values():
         yield f"on branch {entry.branch_id} it does not stand at all"
