@@ -25,9 +25,30 @@ def own_archive(tmp_path: Path, settings: Settings) -> None:
 DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_setup", "place"})
 
 
+# Files that take long alone. Begun last, one would run on by itself with a worker idle beside it.
+LONG_FILES = (
+    "tests/servers/",
+    "tests/crash/",
+    "tests/bench/",
+    "tests/verdicts/api/test_fuzz.py",
+    "tests/browser/",
+    "tests/access/",
+)
+
+
+def _begin_with_long_files(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        path = item.nodeid
+        return next((n for n, long in enumerate(LONG_FILES) if path.startswith(long)), 99)
+
+    items.sort(key=place)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """VEREL_TEST_ONLY=database leaves out what the profile cannot change: tests without a database,
-    and those that bring their own servers. For a second run on the other profile."""
+    those that bring their own servers, and those of a browser, whose pages are read without one as
+    well. For a second run on the other profile."""
+    _begin_with_long_files(items)
     if os.environ.get("VEREL_TEST_ONLY") != "database":
         return
     kept = [item for item in items if _depends_on_the_database(item)]
@@ -36,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _depends_on_the_database(item: pytest.Item) -> bool:
-    if item.get_closest_marker("own_servers"):
+    if item.get_closest_marker("own_servers") or item.get_closest_marker("browser"):
         return False
     asked = DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ()))
     return bool(asked) or item.get_closest_marker("django_db") is not None

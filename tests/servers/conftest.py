@@ -31,12 +31,14 @@ def found(find: Callable[[], Path]) -> Path:
         pytest.skip(f"NOT TESTED ON A REAL SERVER: {error}")
 
 
-@pytest.fixture(scope="module")
+# For the whole session: making and migrating a database is the most of what these tests cost. Who
+# stops a server starts it again.
+@pytest.fixture(scope="session")
 def home() -> Path:
     return throwaway_directory()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def postgresql(home: Path) -> Iterator[PostgreSQL]:
     server = PostgreSQL(home / "postgresql", found(find_postgresql))
     server.start()
@@ -44,7 +46,7 @@ def postgresql(home: Path) -> Iterator[PostgreSQL]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def valkey(home: Path) -> Iterator[Valkey]:
     server = Valkey(home / "valkey", found(find_valkey))
     server.start()
@@ -52,7 +54,7 @@ def valkey(home: Path) -> Iterator[Valkey]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def seaweedfs(home: Path) -> Iterator[SeaweedFS]:
     server = SeaweedFS(home / "seaweedfs", found(find_seaweedfs))
     server.start()

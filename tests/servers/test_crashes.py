@@ -23,16 +23,22 @@ COMMIT = b"COMMIT\x00"
 CHUNK = 65_536
 
 
+@pytest.fixture(scope="module")
+def product_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all, so that static files are collected once."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture
 def served(
-    tmp_path: Path, postgresql: PostgreSQL, valkey: Valkey
+    product_home: Path, postgresql: PostgreSQL, valkey: Valkey
 ) -> Iterator[Callable[..., Served]]:
     made: list[Served] = []
 
     def make(database: str = "") -> Served:
         made.append(
             Served(
-                tmp_path / "home",
+                product_home,
                 VEREL_DATABASE_URL=database or postgresql.url,
                 VEREL_REDIS_URL=valkey.url,
                 VEREL_LOG="json",

@@ -1,6 +1,6 @@
-"""Run as a process of its own: stores the rows that the first release recorded.
+"""Run as a process of its own: makes the first release's tables, and stores the rows that it recorded.
 
-The database must be migrated to `0001` of every app. Values are as SQLite kept them; each is read
+The database must be empty. Values are as SQLite kept them; each is read
 by the field of the model of that time, so that they can be stored on any database.
 """
 
@@ -15,7 +15,10 @@ from django.db import connection, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 RECORDED = Path(__file__).with_name("first_release.json.gz")
-FIRST = [(app, "0001_initial") for app in ("access", "audit", "outbox", "branches", "verdicts")]
+FIRST = [
+    *((app, "0001_initial") for app in ("access", "audit", "outbox", "branches", "verdicts")),
+    ("auth", "0012_alter_user_first_name_max_length"),
+]
 
 
 def read_value(field: "models.Field[Any, Any]", value: Any) -> Any:
@@ -43,9 +46,7 @@ def store(model: type[models.Model], columns: list[str], rows: list[list[Any]]) 
 def main() -> None:
     django.setup()
     executor = MigrationExecutor(connection)
-    state = executor.loader.project_state(
-        [*FIRST, ("auth", "0012_alter_user_first_name_max_length")]
-    )
+    state = executor.migrate(FIRST)
     by_table = {model._meta.db_table: model for model in state.apps.get_models()}
     recorded = json.loads(gzip.decompress(RECORDED.read_bytes()))
     # Rows refer to each other in every direction: what they refer to is looked at in the end.
