@@ -28,6 +28,7 @@ from verel_site.bench.load import make_ground
 from verel_site.inbox.claims import claim_next
 from verel_site.inbox.decisions import decide_item
 from verel_site.inbox.models import Item
+from verel_site.serving import collect_static
 
 REVIEWERS: Final = 20
 EACH: Final = 5
@@ -39,6 +40,7 @@ DIGEST: Final = "00" * 32
 
 
 def measure_inbox(size: int) -> Iterator[Measure]:
+    collect_static()
     empty, full = make_ground("inbox-empty").project, make_ground("inbox").project
     _fill(empty, 1)
     _fill(full, size)
