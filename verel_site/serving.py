@@ -118,7 +118,9 @@ def serve(*, listening: socket.socket, jobs: list[Job]) -> None:
     from twisted.internet import reactor
 
     from verel_site.asgi import application
+    from verel_site.large_bodies import bound_bodies
 
+    bound_bodies()
     background = Background(jobs)
     background.start()
     # The stubs of Twisted forget that the event is named by a text.
