@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
+from uuid import UUID
 
 from django.utils.safestring import SafeString
 
@@ -99,7 +100,7 @@ class History:
         graders = {report.pk: Grader(report.grader) for report in counted.values()}
         for issue in issues[:MAX_READ]:
             sighting = _sight(issue, graders[issue.report_id])
-            prints.setdefault(issue.fingerprint, sighting)
+            _keep_worst(prints, issue.fingerprint, sighting, place)
             at.setdefault(issue.fingerprint, set()).add(place[issue.report_id])
             gates = sighting.severity.rank >= GATING_SEVERITY.rank
             if gates and issue.fingerprint not in flaky:
@@ -170,6 +171,16 @@ class History:
             open=max(self.at[key]) == latest,
             flaky=flaky,
         )
+
+
+def _keep_worst(
+    prints: dict[str, _Sighting], key: str, sighting: _Sighting, place: Mapping[UUID, int]
+) -> None:
+    """The newest head's sighting stands; where graders of that head differ, the most severe."""
+    kept = prints.get(key)
+    same = kept is not None and place[kept.issue.report_id] == place[sighting.issue.report_id]
+    if kept is None or (same and sighting.severity.rank > kept.severity.rank):
+        prints[key] = sighting
 
 
 def _sight(issue: Issue, grader: Grader) -> _Sighting:

@@ -1,5 +1,6 @@
 """What a loop on a branch is told, for the person who looks at it: the step, why, and its evidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,11 +30,14 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class FlakyLine:
+    """A print that one tool found in some of its runs on each of `heads` heads, the last named."""
+
     fingerprint: str
     where: str
     found: int
     runs: int
-    head: str
+    heads: int
+    last: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ def progress_panel(progress: Progress) -> ProgressPanel | None:
     if not progress.heads:
         return None
     advice, limits = progress.advice, progress.limits
+    flaky = _flaky_lines(advice.flaky)
     return ProgressPanel(
         step=advice.step.value,
         word=_tell_step(advice),
@@ -68,8 +73,8 @@ def progress_panel(progress: Progress) -> ProgressPanel | None:
         curve=", ".join(map(str, advice.curve[-12:])),
         ladder=_ladder(advice),
         circle=_tell_circle(advice),
-        flaky=tuple(_flaky_line(one) for one in advice.flaky[:SHOWN_FLAKY]),
-        more_flaky=max(0, len(advice.flaky) - SHOWN_FLAKY),
+        flaky=tuple(flaky[:SHOWN_FLAKY]),
+        more_flaky=max(0, len(flaky) - SHOWN_FLAKY),
         regressed=advice.regressed,
         unconfirmed=len(advice.unconfirmed),
         policy_version=progress.policy_version,
@@ -111,12 +116,19 @@ def _tell_circle(advice: Advice) -> str:
     return f"the last {2 * advice.cycle} heads go round in a circle of {advice.cycle}"
 
 
-def _flaky_line(flaky: Flaky) -> FlakyLine:
-    tool = f" ({flaky.tool})" if flaky.tool else ""
-    return FlakyLine(
-        fingerprint=flaky.fingerprint[:8],
-        where=f"{GRADER_WORDS[flaky.grader]}{tool}",
-        found=flaky.found,
-        runs=flaky.runs,
-        head=short_digest(flaky.head),
-    )
+def _flaky_lines(proofs: Sequence[Flaky]) -> list[FlakyLine]:
+    """One for each print and tool, those seen last first."""
+    told: dict[tuple[str, str, str], list[Flaky]] = {}
+    for one in reversed(proofs):
+        told.setdefault((one.fingerprint, one.grader, one.tool), []).append(one)
+    return [
+        FlakyLine(
+            fingerprint=group[0].fingerprint[:8],
+            where=GRADER_WORDS[group[0].grader] + (f" ({group[0].tool})" if group[0].tool else ""),
+            found=sum(one.found for one in group),
+            runs=sum(one.runs for one in group),
+            heads=len(group),
+            last=short_digest(group[0].head),
+        )
+        for group in told.values()
+    ]

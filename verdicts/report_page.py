@@ -121,6 +121,14 @@ class ReportPanel:
     issues: int
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The inbox's item by which a person is asked about the branch."""
+
+    id: UUID
+    since: datetime
+
+
 @dataclass(frozen=True)
 class VerdictPage:
     run: UUID
@@ -140,7 +148,7 @@ class VerdictPage:
     branch_issues_href: str
     run_issues_href: str
     progress: ProgressPanel | None
-    asked_at: datetime | None
+    asked: Asked | None
     gate: GatePanel
     may_bypass: bool
     honest_href: str
@@ -201,7 +209,7 @@ def read_verdict_page(
         branch_issues_href=f"{_href(run.pk, branch=branch.pk)}#issues",
         run_issues_href=f"{_href(run.pk, branch=branch.pk, issues='run')}#issues",
         progress=progress_panel(progress),
-        asked_at=_asked_at(branch),
+        asked=_find_asked(branch),
         gate=gate_panel(gate),
         may_bypass=actor.may(run.project_id, Right.BYPASS_GATE),
         honest_href=_honest_href(branch, history),
@@ -209,10 +217,10 @@ def read_verdict_page(
     )
 
 
-def _asked_at(branch: Branch) -> datetime | None:
-    """Since when a person is asked about the branch, where one is."""
+def _find_asked(branch: Branch) -> Asked | None:
     waiting = Item.objects.filter(kind=ESCALATION, subject=branch.pk, state=Item.State.OPEN)
-    return waiting.order_by("created_at").values_list("created_at", flat=True).first()
+    item = waiting.order_by("created_at").only("pk", "created_at").first()
+    return Asked(item.pk, item.created_at) if item else None
 
 
 def _href(run: UUID, **query: object) -> str:

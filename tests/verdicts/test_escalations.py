@@ -50,7 +50,9 @@ def test_precise_graders_who_disagree_shut_the_gate_and_wait_for_a_person(branch
     assert "cv and dom disagree on overflow at #dose" in item.body["reasons"][0]
     assert item.body["href"].endswith(f"?branch={branch.pk}")
     page = read_verdict_page(actor=SYSTEM, run_id=branch.run_id, branch_id=branch.pk)
-    assert page.asked_at == item.created_at
+    assert page.asked is not None
+    assert (page.asked.id, page.asked.since) == (item.pk, item.created_at)
+    assert [row.verdict for row in page.issues] == ["fail"], "the worst of what they say"
     assert page.progress is not None
     assert page.progress.word == "Ask a person"
 

@@ -192,7 +192,7 @@ def test_a_flaky_failure_stands_with_its_evidence_and_leaves_the_curve() -> None
     assert page.progress is not None
     assert page.failing is not None
     [line] = page.progress.flaky
-    assert (line.found, line.runs, line.where) == (2, 3, "Tests")
+    assert (line.found, line.runs, line.heads, line.where) == (2, 3, 1, "Tests")
     assert (page.progress.word, page.failing.title) == ("Stop, and ask the gate", "Nothing fails")
     assert [(row.verdict, row.flaky) for row in page.issues] == [("warn", True)]
 
