@@ -137,6 +137,7 @@ def test_the_marked_ones_are_answered_together_where_their_kind_allows_it(
     assert set(Item.objects.values_list("state", flat=True)) == {"done"}
     refused = desk.post("/inbox/bulk/", {"answer": "yes", "mark": marks})
     assert refused.status_code == 409
+    assert "0 answered, 3 not." in refused.content.decode()
 
 
 def test_bad_input_is_refused_and_never_a_fault(project: Project, desk: Client) -> None:

@@ -214,6 +214,7 @@ class InboxPage:
     pane: Pane | None
     bulk: tuple[tuple[str, str], ...]
     undo: Mapping[str, Any] | None = None
+    notice: str = ""
 
     screen: str = "inbox"
     nav: str = "inbox"

@@ -2,6 +2,7 @@
 with the part that changed."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -324,14 +325,14 @@ def bulk(request: HttpRequest) -> HttpResponse:
         answer=request.POST.get("answer", ""),
     )
     if refused:
-        first = refused[0].why
-        raise BulkPartly(f"{len(done):,} answered, {len(refused):,} refused. The first: {first}")
+        page = read_inbox_page(
+            actor=request_actor(request), projects=request_projects(request), query=query
+        )
+        # What was answered stays so: this is no refusal of the whole.
+        told = f"{len(done):,} answered, {len(refused):,} not. The first of these: {refused[0].why}"
+        context = {"page": replace(page, notice=told)}
+        return render(request, "inbox/inbox.html", context, status=409)
     return redirect(query.href())
-
-
-class BulkPartly(Refusal):
-    code = "bulk_partly"
-    title = "Not all could be answered"
 
 
 @require_POST
