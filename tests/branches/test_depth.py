@@ -34,7 +34,7 @@ def ask(deep: Deep, path: str) -> tuple[Any, int]:
         run=run.pk, last=last.pk, trunk=trunk.pk, event=event.event_id, slug=run.project.slug
     )
     with CaptureQueriesContext(connection) as queries:
-        answer = client.get(where)
+        answer = client.get(where, follow=True)
     assert answer.status_code == 200, answer.content[:500]
     return answer, len(queries)
 
@@ -49,6 +49,10 @@ DOORS = {
     "run page of an event": "/runs/{run}/?event={event}",
     "run list": "/p/{slug}/runs/",
     "fork drawer": "/events/{event}/fork/",
+    "page of pairs": "/runs/{run}/compare/",
+    "compare page": "/runs/{run}/compare/?left={last}&right={trunk}",
+    "verdicts page": "/runs/{run}/verdicts/",
+    "gate": "/api/v1/branches/{last}/gate",
 }
 
 
