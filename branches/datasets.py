@@ -101,7 +101,7 @@ def _post_export(project_id: UUID, actor: Actor, format: str, filter: dict[str, 
         raise NotFound("There is no such project that you may see.")
     actor.demand(project.pk, Right.EXPORT)
     find_format(format)
-    wanted = TripletFilter.read(filter, pointer="/filter")
+    wanted = TripletFilter.ask(filter, pointer="/filter")
     as_of = timezone.now()
     total = filter_exportable(project, wanted, as_of=as_of).count()
     if not total:

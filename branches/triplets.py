@@ -1,6 +1,5 @@
 """Triplets: what a merge teaches, built from both lineages, delivered by the outbox."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +17,8 @@ from branches.domain.triplet import Refused, TripletDraft, build_triplet
 from branches.models import Branch, Event, Merge, Triplet
 from branches.selectors.lineage import iter_lineage, read_lineage
 from branches.storage.cold import AlreadyStored, cold_store
+from branches.storage.pairs import column_json, seal_column
+from branches.storage.sealed_files import name_key, put_bytes
 from verel_site.access.projects import lock_project
 from verel_site.kit.refusals import Refusal
 from verel_site.kit.strict_json import encode
@@ -102,13 +103,13 @@ def _emit(merge: Merge, preview: Preview, draft: TripletDraft, number: int) -> T
         rejected_branch=preview.loser,
         number=number,
         granularity=draft.granularity,
-        prompt=encode(draft.prompt),
-        chosen=encode(draft.chosen),
-        rejected=encode(draft.rejected),
-        tools=encode(preview.tools),
         prompt_digest=draft.prompt_digest,
         metadata={},
     )
+    triplet.prompt = seal_column(triplet, "prompt", encode(draft.prompt))
+    triplet.chosen = seal_column(triplet, "chosen", encode(draft.chosen))
+    triplet.rejected = seal_column(triplet, "rejected", encode(draft.rejected))
+    triplet.tools = seal_column(triplet, "tools", encode(preview.tools))
     triplet.metadata = _provenance(merge, preview, triplet)
     triplet.save()
     return triplet
@@ -158,10 +159,10 @@ def withdraw_triplets(*, merge: Merge) -> int:
 
 def read_pair(triplet: Triplet) -> Pair:
     return Pair(
-        prompt=json.loads(bytes(triplet.prompt)),
-        chosen=json.loads(bytes(triplet.chosen)),
-        rejected=json.loads(bytes(triplet.rejected)),
-        tools=json.loads(bytes(triplet.tools)),
+        prompt=column_json(triplet, "prompt"),
+        chosen=column_json(triplet, "chosen"),
+        rejected=column_json(triplet, "rejected"),
+        tools=column_json(triplet, "tools"),
         metadata=triplet.metadata,
     )
 
@@ -183,7 +184,8 @@ def triplet_row(triplet: Triplet) -> dict[str, Any]:
 
 
 def deliver_triplet(subject: UUID, destination: str) -> None:
-    """One JSON line in the archive; the key is the triplet's, so a second delivery changes nothing."""
+    """One JSON line in the archive; the key is the triplet's, so a second delivery changes nothing.
+    Where payloads are encrypted the line is sealed too (see `branches.storage.sealed_files`)."""
     triplet = Triplet.objects.select_related("project").get(pk=subject)
     if triplet.withdrawn_at is None:
         _store(triplet, "jsonl", encode(triplet_row(triplet)) + b"\n")
@@ -197,6 +199,6 @@ def deliver_withdrawal(subject: UUID, destination: str) -> None:
 def _store(triplet: Triplet, ending: str, data: bytes) -> None:
     key = f"triplets/{triplet.project.slug}/{triplet.number:08d}-{triplet.pk}.{ending}"
     try:
-        cold_store().put(key, data)
+        put_bytes(cold_store(), name_key(key), data)
     except AlreadyStored:
         return

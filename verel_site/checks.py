@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 
 
 @register(Tags.compatibility)
@@ -58,3 +58,20 @@ def check_hosts(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register(Tags.security)
+def tell_what_is_encrypted(**kwargs: Any) -> list[CheckMessage]:
+    """Keys that are set let an operator think that nothing at all is in the clear."""
+    if not settings.VEREL_EVENT_KEYS:
+        return []
+    return [
+        Info(
+            "VEREL_EVENT_KEYS encrypts what agents wrote: payloads of events, their binary parts, "
+            "triplets, and the files of datasets. It does not encrypt what people and graders say: "
+            "goals, overrides, arguments in approvals, reports and their raw files, labels, reasons; "
+            "nor transcripts that were uploaded and are not read yet.",
+            hint="Encrypt the disks of the database, the archive and VEREL_HOME for those.",
+            id="verel.I001",
+        )
+    ]

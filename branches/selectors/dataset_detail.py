@@ -13,6 +13,7 @@ from branches.domain.terms import ExportState
 from branches.models import Dataset, Export
 from branches.selectors.datasets import count_withdrawn, read_dataset
 from branches.storage.cold import NotStored, cold_store
+from branches.storage.sealed_files import read_file
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import get_project
@@ -166,7 +167,7 @@ def _files(dataset: Dataset) -> tuple[FileLine, ...]:
 def _read_card(dataset: Dataset) -> str:
     """The card's text; an archive that is away takes the card with it, and not the page."""
     try:
-        piece = next(cold_store().read(dataset.files["README.md"]), b"")
+        piece = next(read_file(cold_store(), dataset.files["README.md"]), b"")
     except (NotStored, KeyError, OSError):
         return ""
     return piece[:CARD_BYTES].decode(errors="replace")

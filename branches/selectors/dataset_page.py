@@ -17,7 +17,7 @@ from branches.domain.formats import FORMATS, Format
 from branches.domain.formats.pair import Pair, Unfit
 from branches.domain.terms import Granularity
 from branches.models import Merge, Run, Triplet
-from branches.selectors.triplets import FILTERS, VERDICTS, TripletFilter
+from branches.selectors.triplets import FILTERS, VERDICTS, WORDS_OFF, TripletFilter, words_off
 from branches.triplets import read_pair
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
@@ -54,7 +54,7 @@ class View:
         if key not in FORMATS:
             raise BadInput(f"format is one of {', '.join(FORMATS)}.", parameter="format")
         return cls(
-            wanted=TripletFilter.read({name: query.get(name, "").strip() for name in FILTERS}),
+            wanted=TripletFilter.ask({name: query.get(name, "").strip() for name in FILTERS}),
             format=FORMATS[key],
             before=read_int(query, "before", 0, low=0, high=2**31 - 1),
             triplet=read_int(query, "triplet", 0, low=0, high=2**31 - 1),
@@ -152,6 +152,7 @@ class TripletsPage:
     older_href: str
     newest_href: str
     clear_href: str
+    text_off: str
     begins: bool
     override_in_prompt: bool
     settings_href: str
@@ -202,6 +203,7 @@ def read_triplets_page(*, actor: Actor, slug: str, view: View) -> TripletsPage:
         older_href=here + view.query(before=rows[-1].number, triplet=0) if more else "",
         newest_href=here + view.query(before=0, triplet=0) if view.before else "",
         clear_href=here,
+        text_off=WORDS_OFF if words_off() else "",
         begins=not rows and not all_rows.exists(),
         override_in_prompt=project.override_in_prompt,
         settings_href=_href("rules", project.slug),

@@ -7,6 +7,7 @@ from uuid import UUID
 from branches.models import Dataset, Export
 from branches.selectors.triplets import TripletFilter, filter_exportable
 from branches.storage.cold import cold_store
+from branches.storage.sealed_files import read_file
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import BadInput, NotFound, Refusal
@@ -67,4 +68,4 @@ def open_file(*, actor: Actor, dataset_id: UUID, name: str) -> tuple[str, Iterat
             "the same filter.",
             withdrawn=withdrawn,
         )
-    return name, cold_store().read(dataset.files[name])
+    return name, read_file(cold_store(), dataset.files[name])

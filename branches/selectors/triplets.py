@@ -13,6 +13,7 @@ from django.utils.timezone import is_aware
 
 from branches.domain.terms import Granularity
 from branches.models import Triplet
+from branches.storage.codec import codec
 from verel_site.access.models import Project
 from verel_site.kit.refusals import BadInput, Refusal, Unprocessable
 from verel_site.kit.strict_json import escape_pointer
@@ -24,15 +25,22 @@ CHUNK: Final = 50
 
 
 class _Words(Func):
-    """Stored JSON bytes as the text that they are."""
+    """The JSON text in a plain envelope; nothing of an encrypted one."""
 
     output_field = TextField()
 
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        return self.as_sql(compiler, connection, template="CAST(%(expressions)s AS TEXT)", **extra)
+        template = (
+            "CASE WHEN substr(%(expressions)s, 1, 1) = x'00'"
+            " THEN CAST(substr(%(expressions)s, 2) AS TEXT) ELSE '' END"
+        )
+        return self.as_sql(compiler, connection, template=template, **extra)
 
     def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        template = "convert_from(%(expressions)s, 'UTF8')"
+        template = (
+            "CASE WHEN get_byte(%(expressions)s, 0) = 0"
+            " THEN convert_from(substring(%(expressions)s from 2), 'UTF8') ELSE '' END"
+        )
         return self.as_sql(compiler, connection, template=template, **extra)
 
 
@@ -61,6 +69,13 @@ class TripletFilter:
                 raise _refuse(name, f"one of {', '.join(FILTERS)}", pointer, "A filter is")
             values[name] = _READERS[name](name, value, pointer)
         return cls(**values)
+
+    @classmethod
+    def ask(cls, given: Mapping[str, Any], *, pointer: str | None = None) -> "TripletFilter":
+        """As `read`, for what somebody asks now: without `text` where it could not be found."""
+        if given.get("text") and words_off():
+            raise _refuse("text", WORDS_OFF, pointer, "A filter by text is")
+        return cls.read(given, pointer=pointer)
 
     def as_json(self) -> dict[str, Any]:
         """What is set, as the text that `read` takes."""
@@ -91,6 +106,14 @@ class TripletFilter:
         for part in parts:
             found |= Q(**{f"{part}_words__icontains": sought})
         return rows.filter(found)
+
+
+WORDS_OFF: Final = "off here: messages of triplets are encrypted, and are not looked through"
+
+
+def words_off() -> bool:
+    """Whether messages are encrypted, and so no filter finds their words."""
+    return codec().encrypts
 
 
 FILTERS: Final = tuple(field.name for field in fields(TripletFilter))

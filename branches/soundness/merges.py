@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from branches.domain.terms import Status
 from branches.models import Branch, Merge, MergeLoser, Triplet
+from branches.storage.pairs import COLUMNS, UnreadableTriplet, column_bytes
 from branches.triplets import DELIVERY, WITHDRAWAL
 from verel_site.kit.faults import Fault
 from verel_site.outbox.models import Promise
@@ -88,12 +89,21 @@ def _triplet_faults(
         yield "changed", "it chooses another branch than its merge does"
     if (triplet.run_id, triplet.project_id) != (merge.run_id, merge.project_id):
         yield "misplaced", "it names another project or run than its merge does"
-    if sha256(bytes(triplet.prompt)).hexdigest() != triplet.prompt_digest:
-        yield "changed", "its prompt is not the one that its digest names"
+    yield from _column_faults(triplet)
     if merge.reverted_at is not None and triplet.withdrawn_at is None:
         yield "not_withdrawn", "its merge was taken back, and it was not withdrawn"
     if merge.reverted_at is None and triplet.withdrawn_at is not None:
         yield "withdrawn", "it is withdrawn, yet its merge stands"
+
+
+def _column_faults(triplet: Triplet) -> Iterator[tuple[str, str]]:
+    try:
+        columns = {column: column_bytes(triplet, column) for column in COLUMNS}
+    except UnreadableTriplet as error:
+        yield "unreadable", error.detail
+        return
+    if sha256(columns["prompt"]).hexdigest() != triplet.prompt_digest:
+        yield "changed", "its prompt is not the one that its digest names"
 
 
 def check_triplets(project_id: UUID, counts: Counter[str]) -> Iterator[Fault]:

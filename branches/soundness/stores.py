@@ -9,6 +9,7 @@ from uuid import UUID
 from branches.blobs import ChangedBlob, UnreadableBlob, blob_bytes
 from branches.models import Blob, Dataset
 from branches.storage.cold import ColdStore, NotStored, cold_store
+from branches.storage.sealed_files import UnreadableFile, read_file
 from verel_site.kit.faults import Fault
 
 READ_ROWS: Final = 20
@@ -30,11 +31,15 @@ def check_datasets(project_id: UUID, counts: Counter[str]) -> Iterator[Fault]:
 
 
 def _file_fault(store: ColdStore, key: str, digest: str | None) -> tuple[str, str] | None:
+    found = sha256()
     try:
-        data = store.get(key)
+        for piece in read_file(store, key):
+            found.update(piece)
     except NotStored:
         return "missing", f"the archive has no object {key}"
-    if digest is not None and sha256(data).hexdigest() != digest:
+    except UnreadableFile as error:
+        return "unreadable", error.detail
+    if digest is not None and found.hexdigest() != digest:
         return "changed", f"the object {key} has another SHA-256 than the manifest names"
     return None
 

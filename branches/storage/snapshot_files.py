@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from branches.storage.cold import AlreadyStored, ColdStore
+from branches.storage.sealed_files import name_key, put_file
 from verel_site.kit.strict_json import encode
 
 CHUNK_BYTES: Final = 1024 * 1024
@@ -60,11 +61,12 @@ def hash_file(path: Path) -> str:
 
 def store_files(store: ColdStore, root: Path, names: Iterable[str], prefix: str) -> dict[str, str]:
     """Archive keys by name. A key has the content's hash in it, so that a second writer of the
-    same content finds it there, and one of other content does not meet it."""
+    same content finds it there, and one of other content does not meet it. Where payloads are
+    encrypted the files are sealed (see `branches.storage.sealed_files`)."""
     keys = {}
     for name in names:
-        key = f"{prefix}/{hash_file(root / name)[:16]}/{name}"
+        key = name_key(f"{prefix}/{hash_file(root / name)[:16]}/{name}")
         with suppress(AlreadyStored):
-            store.put_file(key, root / name)
+            put_file(store, key, root / name)
         keys[name] = key
     return keys

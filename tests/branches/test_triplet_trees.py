@@ -22,6 +22,7 @@ from branches.selectors.datasets import HoldsWithdrawn, open_file
 from branches.selectors.lineage import iter_lineage
 from branches.selectors.listings import list_triplets
 from branches.snapshots import NothingFits, NothingToExport
+from branches.storage.pairs import COLUMNS, column_bytes, column_json
 from tests.make import (
     append,
     make_draft,
@@ -103,9 +104,7 @@ def merge_some(tree: Tree, data: st.DataObject) -> Merge:
 
 
 def parts(triplet: Triplet) -> dict[str, Any]:
-    return {
-        name: json.loads(bytes(getattr(triplet, name))) for name in ("prompt", "chosen", "rejected")
-    }
+    return {column: column_json(triplet, column) for column in COLUMNS if column != "tools"}
 
 
 def texts(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -122,7 +121,7 @@ def check_prompt(triplet: Triplet, tree: Tree) -> None:
     assert ours[step : step + 1] != theirs[step : step + 1]
     assert {events[step - 1].digest.hex() for events in told} == {triplet.metadata["prefix_digest"]}
     prompt = parts(triplet)["prompt"]
-    assert sha256(bytes(triplet.prompt)).hexdigest() == triplet.prompt_digest
+    assert sha256(column_bytes(triplet, "prompt")).hexdigest() == triplet.prompt_digest
     roles = {terms.USER: "user", terms.ASSISTANT: "assistant"}
     shared = [
         (roles[event.type], event.payload["content"])

@@ -61,3 +61,10 @@ def test_a_set_up_that_would_not_do_is_named(
     done = check(tmp_path, **{**PRODUCTION, **changed})
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_what_keys_encrypt_and_what_they_do_not_is_told_without_failing(tmp_path: Path) -> None:
+    done = check(tmp_path, **PRODUCTION, VEREL_EVENT_KEYS="k1:" + "A" * 43 + "=")
+    assert done.returncode == 0, done.stderr
+    assert "verel.I001" in done.stderr
+    assert "arguments in approvals" in done.stderr

@@ -359,7 +359,7 @@ DAMAGE: dict[str, tuple[Damage, str, str]] = {
         "triplet 1",
     ),
     "another prompt": (
-        set_row("branches_triplet", kept_triplet, prompt=b"[]"), "changed", "triplet 1",
+        set_row("branches_triplet", kept_triplet, prompt=b"\x00[]"), "changed", "triplet 1",
     ),
     "a winner that runs again": (
         set_row("branches_branch", the_fork, status="running"), "status", "merge",

@@ -1,9 +1,9 @@
 """Rows as the JSON objects that clients get; `serializers` describes the same shapes."""
 
-import json
 from typing import Any
 
 from branches.models import Dataset, Export, Merge, Triplet
+from branches.storage.pairs import COLUMNS, column_json
 from verdicts.models import Issue, Report
 
 type Json = dict[str, Any]
@@ -99,10 +99,7 @@ def triplet_json(triplet: Triplet) -> Json:
         "granularity": triplet.granularity,
         "chosen_branch": str(triplet.chosen_branch_id),
         "rejected_branch": str(triplet.rejected_branch_id),
-        "prompt": json.loads(bytes(triplet.prompt)),
-        "chosen": json.loads(bytes(triplet.chosen)),
-        "rejected": json.loads(bytes(triplet.rejected)),
-        "tools": json.loads(bytes(triplet.tools)),
+        **{column: column_json(triplet, column) for column in COLUMNS},
         "metadata": triplet.metadata,
         "prompt_sha256": triplet.prompt_digest,
         "created_at": triplet.created_at.isoformat(),

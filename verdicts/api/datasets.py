@@ -56,7 +56,7 @@ class TripletList(Endpoint):
             project=pick_project(actor=self.actor, named=query.get("project")),
             after=after,
             limit=limit,
-            wanted=TripletFilter.read({n: query[n] for n in FILTERS if n in query}),
+            wanted=TripletFilter.ask({n: query[n] for n in FILTERS if n in query}),
         )
         results = [triplet_json(triplet) for triplet in page.rows]
         return Response({"results": results, "next": page.rows[-1].number if page.more else None})

@@ -1,6 +1,5 @@
 """Merging what won, looking at a merge, and taking it back."""
 
-import json
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from branches.merges import UNDO_SECONDS, AlreadyReverted, ReasonMissing, revert
 from branches.models import Branch, Merge, MergeLoser, Triplet
 from branches.selectors.listings import read_merge
 from branches.selectors.run_lines import read_lines
+from branches.storage.pairs import column_json
 from verdicts.merging import merge_preferred
 from verdicts.pages import CompareQuery, Draft, Notice, read_compare_page
 from verdicts.panels import (
@@ -186,9 +186,9 @@ def read_merge_page(*, actor: Actor, merge_id: UUID, notice: Notice | None = Non
 def _stored_parts(triplet: Triplet) -> tuple[TripletPart, ...]:
     return draft_parts(
         TripletDraft(
-            prompt=json.loads(bytes(triplet.prompt)),
-            chosen=json.loads(bytes(triplet.chosen)),
-            rejected=json.loads(bytes(triplet.rejected)),
+            prompt=column_json(triplet, "prompt"),
+            chosen=column_json(triplet, "chosen"),
+            rejected=column_json(triplet, "rejected"),
             granularity=Granularity(triplet.granularity).value,
         )
     )
