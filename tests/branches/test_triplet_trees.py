@@ -108,7 +108,9 @@ def parts(triplet: Triplet) -> dict[str, Any]:
 
 
 def texts(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    return [(m["role"], m["content"]) for m in messages if m["role"] in ("user", "assistant")]
+    """What people and the agent said; a result that no call waits for is told as a user's."""
+    said = [(m["role"], m["content"]) for m in messages if m["role"] in ("user", "assistant")]
+    return [told for told in said if not str(told[1]).startswith("[result of ")]
 
 
 def check_prompt(triplet: Triplet, tree: Tree) -> None:
