@@ -34,7 +34,8 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @method_decorator(never_cache, name="dispatch")
 class SignIn(View):
-    """A one-time link, printed in the terminal of whoever started the server."""
+    """A one-time link: from the terminal of whoever started the server, or from an admin, and then
+    with `?first`, which leads on to the choice of a password."""
 
     # Django answers HEAD by GET; a look at a link must not use it up.
     http_method_names = ["get"]
@@ -46,7 +47,9 @@ class SignIn(View):
         if user is None:
             return redirect("login")
         login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
-        return redirect("home")
+        # Who was invited has no other way back in yet.
+        first = "first" in request.GET and not user.has_usable_password()
+        return redirect("password" if first else "home")
 
 
 @require_safe

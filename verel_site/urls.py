@@ -10,6 +10,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from branches.urls import make_urlpatterns
 from verdicts.panels import read_head_reports, read_run_verdicts
 from verel_site.access.endpoints import fallback_urlpatterns
+from verel_site.access.passwords import password
 from verel_site.access.signing_in import SignInPage
 from verel_site.kit.specimens import show_kit
 from verel_site.pages import SignIn, healthz, home, readyz
@@ -29,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("login/", login, name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("sign-in/<str:token>/", SignIn.as_view(), name="sign-in"),
+    path("account/password/", password, name="password"),
     path("kit/", show_kit, name="kit"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),

@@ -45,6 +45,7 @@ PAIR: Final = {
     "expected_heads": {"{left}": "{left_head}", "{right}": "{right_head}"},
 }
 HEADS: Final = {"left_head": "{left_head}", "right_head": "{right_head}"}
+NEW_PASSWORD: Final = ("new_password1", "new_password2")
 # Nobody but a person has a session, so to pages a key is nobody.
 NOBODY: Final = [ANONYMOUS, OTHER_KEY, *KEYS]
 
@@ -217,6 +218,12 @@ PAGES: Final[dict[str, Row]] = {
     "POST /login/": PUBLIC(ok=302, but=dict.fromkeys(NOBODY, 200)),
     "POST /logout/": PUBLIC(ok=302),
     "GET /sign-in/<token>/": PUBLIC(ok=302),
+    "GET /account/password/": SIGNED_IN(but=dict.fromkeys(NOBODY, 302)),
+    "POST /account/password/": SIGNED_IN(
+        ok=302,
+        but=dict.fromkeys(NOBODY, 302),
+        body={"old_password": "correct horse battery", **dict.fromkeys(NEW_PASSWORD, "{fresh}")},
+    ),
     "GET /kit/": ONLY(STAFF, but=dict.fromkeys(EVERYONE - {STAFF}, 404)),
     "GET /healthz": PUBLIC(),
     "GET /readyz": PUBLIC(),

@@ -23,6 +23,11 @@ def create_link(*, user: User, minutes: int = LINK_MINUTES) -> str:
     return token
 
 
+def forget_links(*, user: User) -> None:
+    """Those that were not used open nothing from now on."""
+    SignInLink.objects.filter(user=user, used_at=None).delete()
+
+
 def use_link(*, token: str) -> User | None:
     """The user, once; a second use, a late one or a made-up token gives None."""
     now = timezone.now()

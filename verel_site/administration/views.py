@@ -102,7 +102,7 @@ def _members(
 
 
 def _link(request: HttpRequest, token: str) -> str:
-    return request.build_absolute_uri(reverse("sign-in", args=[token]))
+    return request.build_absolute_uri(reverse("sign-in", args=[token]) + "?first")
 
 
 @never_cache
