@@ -13,7 +13,8 @@ as they are.
 A single event is short, and most of what repeats in it repeats between events. So frames are
 written with a shipped dictionary (`dictionaries/ID.zdict`, trained on this project's own sources and
 prose cut into events: 0.44 bytes a byte where zstd alone needs 0.56, at no more time), and name it
-by its id. A better one is added under a new id; the old ones stay, since rows name them.
+by its id. A better one, made by `manage.py train_dictionary`, is added under a new id; the old ones
+stay, since rows name them.
 
 A ciphertext is bound to its row and to its own head: the associated data names both (see `bind`),
 and under another row, version or key id the tag does not fit. Frames carry their size, and nothing larger than MAX_OPENED_BYTES is inflated.
@@ -77,7 +78,7 @@ class ListedKeys:
 
 
 @cache
-def _dictionary(dictionary_id: int) -> zstandard.ZstdCompressionDict | None:
+def shipped_dictionary(dictionary_id: int) -> zstandard.ZstdCompressionDict | None:
     """None for 0, which names none; raises Unreadable for one that was never shipped."""
     if dictionary_id == 0:
         return None
@@ -93,13 +94,15 @@ class _Zstd(threading.local):
     """Contexts are not safe to share between threads, and dear to make."""
 
     def __init__(self) -> None:
-        self.compressor = zstandard.ZstdCompressor(level=LEVEL, dict_data=_dictionary(NEWEST))
+        self.compressor = zstandard.ZstdCompressor(
+            level=LEVEL, dict_data=shipped_dictionary(NEWEST)
+        )
         self._decompressors: dict[int, zstandard.ZstdDecompressor] = {}
 
     def decompressor(self, dictionary_id: int) -> zstandard.ZstdDecompressor:
         made = self._decompressors.get(dictionary_id)
         if made is None:
-            made = zstandard.ZstdDecompressor(dict_data=_dictionary(dictionary_id))
+            made = zstandard.ZstdDecompressor(dict_data=shipped_dictionary(dictionary_id))
             self._decompressors[dictionary_id] = made
         return made
 
