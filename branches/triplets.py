@@ -137,7 +137,12 @@ def _provenance(merge: Merge, preview: Preview, triplet: Triplet) -> dict[str, A
         "reviewer": {"kind": merge.by_kind, "id": merge.by_id, "name": merge.by_name},
         "reason": merge.note,
         "decided_at": merge.created_at.isoformat(),
-        "gate": merge.admission,
+        "gate": {name: told for name, told in merge.admission.items() if name != "judgements"},
+        "judgements": [
+            judgement
+            for judgement in merge.admission.get("judgements", ())
+            if judgement["rejected"] == str(loser.pk)
+        ],
         "agent": {"name": merge.run.agent, "model": merge.run.model},
     }
 

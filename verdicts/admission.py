@@ -1,6 +1,6 @@
 """The gate over stored rows: what it says of a branch's head, and what a merge is let in by."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -25,7 +25,7 @@ from verdicts.domain.ledger import guard_regressions
 from verdicts.domain.terms import PRECISE, Confidence, Grader, IssueKind, Severity, Verdict
 from verdicts.guard import Guard, read_guard
 from verdicts.inputs import read_changed_files
-from verdicts.models import GateDecision, Issue, Policy, Report, Suite
+from verdicts.models import GateDecision, Issue, Label, Policy, Report, Suite
 from verdicts.policies import current_policy
 from verdicts.receipts import owed_nonce
 from verel_site.access.actors import Actor
@@ -298,7 +298,22 @@ def admit_merge(*, winner: Branch, actor: Actor, bypass_reason: str | None = Non
         reasons=gate.texts,
         bypass_reason=bypass,
         reports=tuple(_report_json(report) for report in gate.reports),
+        judgements=tuple(_read_judgements(winner)),
     )
+
+
+def _read_judgements(winner: Branch) -> Iterator[dict[str, Any]]:
+    """Scores are by rubric, as the reviewer gave them who saw the winner on the side `choice`."""
+    standing = Label.objects.standing().filter(chosen=winner).select_related("reviewer")
+    for label in standing.order_by("created_at"):
+        yield {
+            "rejected": str(label.rejected_id),
+            "reviewer": label.reviewer.get_full_name() or label.reviewer.get_username(),
+            "choice": label.choice,
+            "strength": label.strength,
+            "scores": label.scores,
+            "at": label.created_at.isoformat(),
+        }
 
 
 def _keep_decision(gate: GateView, actor: Actor, bypass: str | None) -> None:

@@ -11,6 +11,7 @@ class Admission:
 
     `open` is the gate's word alone. `bypass_reason` is set only where a person with the right to
     do so went past a shut gate, and then it is kept for ever on the merge and its triplets.
+    `judgements` are reviewers' labels that chose the branch, each over the one it was compared with.
     """
 
     branch: UUID
@@ -21,6 +22,7 @@ class Admission:
     reasons: tuple[str, ...] = ()
     bypass_reason: str | None = None
     reports: tuple[dict[str, Any], ...] = ()
+    judgements: tuple[dict[str, Any], ...] = ()
 
     @property
     def admits(self) -> bool:
@@ -36,4 +38,5 @@ class Admission:
             "reasons": list(self.reasons),
             "bypass_reason": self.bypass_reason,
             "reports": list(self.reports),
+            "judgements": list(self.judgements),
         }
