@@ -20,7 +20,6 @@ from branches.intake.claude_records import (
     FORMAT,
     Record,
     Told,
-    iter_records,
     read_parts,
     record_ids,
 )
@@ -36,6 +35,7 @@ from branches.intake.files import (
     record_payload,
     storable,
 )
+from branches.intake.records import iter_records
 from branches.journal import Draft
 from branches.models import Branch, Event, Run
 from branches.runs import start_run
@@ -83,7 +83,7 @@ def import_session(
         branch = _open_branch(file, project_id, actor, tally, survey, run_id)
     size, told = file.path.stat().st_size, Told(survey.began or EPOCH)
     lanes = Lanes(branch, survey.session, file.name, actor, tally)
-    for record in iter_records(file):
+    for record in iter_records(file, Record):
         lane = lanes.follow(record)
         drafts = _drafts_of(record, project_id, survey.session, told, tally)
         if lanes.add(lane, record, drafts, told.moment) and progress:
@@ -96,7 +96,7 @@ def import_session(
 def take_survey(file: TranscriptFile, project_id: UUID) -> Survey:
     survey = Survey()
     waiting: list[UUID] = []
-    for record in iter_records(file):
+    for record in iter_records(file, Record):
         survey.session = record.session or survey.session
         survey.began = survey.began or record.moment
         survey.goal = survey.goal or _goal_of(record)

@@ -3,73 +3,46 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
-
 from branches.domain import terms
 from branches.domain.events import compact_json, text_of
-from branches.intake.files import Line, TranscriptFile, derive_id, iter_lines
+from branches.intake.files import derive_id
 from branches.intake.messages import binary_part
-from verel_site.kit.strict_json import MAX_DEPTH, MalformedJson, decode
+from branches.intake.records import LineRecord, Part, text_field
 
 FORMAT: Final = "claude-code"
-DEPTH: Final = MAX_DEPTH + 6
-
-type Part = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One line. `fields` is None where the line is torn; `uuid` is empty where it names none."""
-
-    line: Line
-    fields: Mapping[str, Any] | None
+class Record(LineRecord):
+    """A record's `uuid` is empty where it names none."""
 
     @property
     def uuid(self) -> str:
-        return _text(self.fields, "uuid")
+        return text_field(self.fields, "uuid")
 
     @property
     def session(self) -> str:
-        return _text(self.fields, "sessionId")
-
-    @property
-    def kind(self) -> str:
-        return _text(self.fields, "type")
+        return text_field(self.fields, "sessionId")
 
     @property
     def message(self) -> Mapping[str, Any]:
-        value = self.fields.get("message") if self.fields else None
-        return value if isinstance(value, dict) else {}
+        return self.object_field("message")
 
     @property
     def parent(self) -> str | None:
         """The uuid that it follows; empty for the first of all, None where it does not say."""
         if self.fields is None or "parentUuid" not in self.fields:
             return None
-        return _text(self.fields, "parentUuid")
+        return text_field(self.fields, "parentUuid")
 
     @property
     def aside(self) -> bool:
         """Whether it stands beside the conversation: a note, or what a subagent was told."""
         return not self.uuid or bool(self.fields and self.fields.get("isSidechain"))
-
-    @property
-    def moment(self) -> datetime | None:
-        try:
-            read = parse_datetime(_text(self.fields, "timestamp"))
-            return read.astimezone(UTC) if read and timezone.is_aware(read) else None
-        except (ValueError, OverflowError):
-            return None
-
-
-def _text(fields: Mapping[str, Any] | None, name: str) -> str:
-    value = fields.get(name) if fields else None
-    return value if isinstance(value, str) else ""
 
 
 @dataclass
@@ -79,15 +52,6 @@ class Told:
     moment: datetime
     names: dict[str, str] = field(default_factory=dict)
     counted: set[str] = field(default_factory=set)
-
-
-def iter_records(file: TranscriptFile) -> Iterator[Record]:
-    for line in iter_lines(file.path):
-        try:
-            value = decode(line.raw, max_depth=DEPTH) if line.whole else None
-        except MalformedJson:
-            value = None
-        yield Record(line, value if isinstance(value, dict) else None)
 
 
 def record_ids(record: Record, count: int, project_id: UUID, session: str) -> list[UUID]:

@@ -19,7 +19,7 @@ from django.db import transaction
 from branches.domain import terms
 from branches.domain.events import text_of
 from branches.domain.terms import ENDED, Status
-from branches.intake.codex_items import Record, Told, iter_records, read_part, whole
+from branches.intake.codex_items import Record, Told, read_part, whole
 from branches.intake.files import (
     Batch,
     Progress,
@@ -37,6 +37,7 @@ from branches.intake.files import (
     store_fresh,
 )
 from branches.intake.messages import said_text
+from branches.intake.records import iter_records
 from branches.journal import Draft
 from branches.models import Branch, Event, Run
 from branches.runs import start_run
@@ -129,7 +130,7 @@ def import_rollout(
     size, told, last = file.path.stat().st_size, Told(survey.began or EPOCH), None
     desk = _Desk(file, project_id, actor, tally, survey, run_id)
     batch = Batch()
-    for record in iter_records(file):
+    for record in iter_records(file, Record):
         batch.add(record.line, desk.drafts_of(record, told))
         if batch.full:
             last = desk.store(batch.take())
@@ -145,7 +146,7 @@ def import_rollout(
 
 def take_survey(file: TranscriptFile) -> Survey:
     survey = Survey()
-    for record, _ in zip(iter_records(file), range(SURVEYED_LINES), strict=False):
+    for record, _ in zip(iter_records(file, Record), range(SURVEYED_LINES), strict=False):
         survey.began = survey.began or record.moment
         if record.kind == "session_meta":
             _survey_meta(survey, record.payload)

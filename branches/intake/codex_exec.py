@@ -14,7 +14,7 @@ from django.db import transaction
 
 from branches.domain import terms
 from branches.domain.events import compact_json, text_of
-from branches.intake.codex_items import Part, Record, iter_records, read_usage, whole
+from branches.intake.codex_items import Record, read_usage, whole
 from branches.intake.files import (
     Batch,
     Progress,
@@ -28,6 +28,7 @@ from branches.intake.files import (
     storable,
     store_fresh,
 )
+from branches.intake.records import Part, iter_records
 from branches.journal import Draft
 from branches.models import Branch, Run
 from branches.runs import start_run
@@ -56,7 +57,7 @@ def import_exec(
     tally.touch_run(branch.run_id)
     size, last, moment = file.path.stat().st_size, None, branch.created_at
     batch = Batch()
-    for record in iter_records(file):
+    for record in iter_records(file, Record):
         batch.add(record.line, _drafts_of(record, project_id, thread, moment, tally))
         if batch.full:
             last = store_fresh(branch=branch, drafts=batch.take(), tally=tally)
@@ -75,7 +76,7 @@ def import_exec(
 
 
 def find_thread(file: TranscriptFile) -> str:
-    for record, _ in zip(iter_records(file), range(LOOKED_AT), strict=False):
+    for record, _ in zip(iter_records(file, Record), range(LOOKED_AT), strict=False):
         thread = record.fields.get("thread_id") if record.fields else None
         if record.kind == "thread.started" and isinstance(thread, str) and thread:
             return thread[:200]

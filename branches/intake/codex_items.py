@@ -6,23 +6,16 @@ answered, and as an `event_msg`, which is what a screen was shown. The first is 
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
-
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from branches.domain import terms
 from branches.domain.events import text_of
-from branches.intake.files import Line, TranscriptFile, iter_lines
 from branches.intake.messages import read_content
+from branches.intake.records import LineRecord, Part, text_field
 from verel_site.kit.strict_json import MAX_DEPTH, MalformedJson, decode
-
-DEPTH: Final = MAX_DEPTH + 6
-
-type Part = tuple[str, dict[str, Any]]
 
 _TYPE_OF_ROLE: Final = {
     "system": terms.SYSTEM,
@@ -43,40 +36,24 @@ _EXIT_LOOKED_AT: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One line. `fields` is None where the line is torn or no object."""
-
-    line: Line
-    fields: Mapping[str, Any] | None
-
-    @property
-    def kind(self) -> str:
-        return _text(self.fields, "type")
+class Record(LineRecord):
+    """A line of a rollout, or of what `codex exec` prints."""
 
     @property
     def payload(self) -> Mapping[str, Any]:
-        value = self.fields.get("payload") if self.fields else None
-        return value if isinstance(value, dict) else {}
+        return self.object_field("payload")
 
     @property
     def what(self) -> str:
-        return _text(self.payload, "type")
+        return text_field(self.payload, "type")
 
     @property
     def ordinal(self) -> int | None:
         return whole(self.fields.get("ordinal")) if self.fields else None
 
     @property
-    def moment(self) -> datetime | None:
-        try:
-            read = parse_datetime(_text(self.fields, "timestamp"))
-            return read.astimezone(UTC) if read and timezone.is_aware(read) else None
-        except (ValueError, OverflowError):
-            return None
-
-    @property
     def response_id(self) -> str:
-        return _text(self.payload, "response_id") if self.kind == "token_usage_record" else ""
+        return text_field(self.payload, "response_id") if self.kind == "token_usage_record" else ""
 
     @property
     def repeats(self) -> bool:
@@ -93,23 +70,9 @@ class Told:
     total: object = None
 
 
-def _text(fields: Mapping[str, Any] | None, name: str) -> str:
-    value = fields.get(name) if fields else None
-    return value if isinstance(value, str) else ""
-
-
 def whole(value: object) -> int | None:
     fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
     return value if fits else None  # type: ignore[return-value]  # `fits` says that it is an int
-
-
-def iter_records(file: TranscriptFile) -> Iterator[Record]:
-    for line in iter_lines(file.path):
-        try:
-            value = decode(line.raw, max_depth=DEPTH) if line.whole else None
-        except MalformedJson:
-            value = None
-        yield Record(line, value if isinstance(value, dict) else None)
 
 
 def read_part(record: Record, told: Told) -> Part | None:
@@ -163,7 +126,7 @@ def read_usage(usage: object) -> dict[str, int]:
 
 
 def _read_message(item: Mapping[str, Any], told: Told) -> Part | None:
-    event_type = _TYPE_OF_ROLE.get(_text(item, "role"))
+    event_type = _TYPE_OF_ROLE.get(text_field(item, "role"))
     if event_type is None:
         return None
     return event_type, {"content": one_text(read_content(item.get("content")))}
@@ -193,7 +156,7 @@ def _call(call_id: object, name: str, arguments: object, told: Told) -> Part:
 
 
 def _read_function_call(item: Mapping[str, Any], told: Told) -> Part:
-    return _call(item.get("call_id"), _text(item, "name"), _arguments(item), told)
+    return _call(item.get("call_id"), text_field(item, "name"), _arguments(item), told)
 
 
 def _arguments(item: Mapping[str, Any]) -> object:
@@ -207,7 +170,7 @@ def _arguments(item: Mapping[str, Any]) -> object:
 
 
 def _read_custom_call(item: Mapping[str, Any], told: Told) -> Part:
-    return _call(item.get("call_id"), _text(item, "name"), {"input": item.get("input")}, told)
+    return _call(item.get("call_id"), text_field(item, "name"), {"input": item.get("input")}, told)
 
 
 def _read_shell_call(item: Mapping[str, Any], told: Told) -> Part:
