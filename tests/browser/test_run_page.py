@@ -307,6 +307,20 @@ def test_on_a_narrow_screen_a_tapped_row_leads_to_its_detail(page: Page, story: 
     expect(page.locator("#event-detail")).to_be_in_viewport()
 
 
+def test_on_a_narrow_screen_the_kinds_of_a_search_are_one_line_over_its_hits(
+    page: Page, story: Story, address: str
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 700})
+    page.goto(f"{address}/p/{story.project.slug}/search/?q=bolus")
+    rail = page.get_by_role("navigation", name="Kinds of event").bounding_box()
+    hit = page.locator(".hit-row").first.bounding_box()
+    assert rail is not None
+    assert hit is not None
+    assert rail["height"] <= 60
+    assert rail["y"] + rail["height"] <= hit["y"] <= 400
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_a_run_is_read_and_forked_without_scripts(
     browser: Browser, address: str, story: Story, reviewer: User
 ) -> None:

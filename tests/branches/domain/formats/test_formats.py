@@ -55,6 +55,17 @@ def test_words_alone_fit_every_format_and_are_loaded(format: str) -> None:
     assert json.dumps(rows).count("You are a coding agent.") == len(rows)
 
 
+@pytest.mark.parametrize("format", ["trl", "kto"])
+def test_an_override_at_the_prompts_end_stays_a_system_message_there(format: str) -> None:
+    frame = said("system", "[SYSTEM PRIORITY INTERRUPT]")
+    pair = Pair([SYSTEM, USER, frame], [GOOD], [BAD])
+    rows = FORMATS[format].rows(pair)
+    for row in rows:
+        load(format, row)
+        assert [message["role"] for message in row["prompt"]] == ["system", "user", "system"]
+        assert row["prompt"][-1]["content"] == "[SYSTEM PRIORITY INTERRUPT]"
+
+
 @pytest.mark.parametrize("format", ["trl", "kto", "openai", "llamafactory"])
 def test_tool_calls_are_carried_as_each_format_wants_them(format: str) -> None:
     rows = FORMATS[format].rows(CALLS)
