@@ -174,10 +174,7 @@ def _enter(
     """The failures that the report bears on, locked; new ones are entered first."""
     fingerprints = sorted({*sighted, *others})
     rows = Failure.objects.filter(project_id=report.project_id)
-    known: set[str] = set()
-    for some in _portions(fingerprints):
-        told = rows.filter(fingerprint__in=some).values_list("fingerprint", flat=True)
-        known |= set(told)
+    known = known_fingerprints(project_id=report.project_id, fingerprints=fingerprints)
     new = [_new_failure(report, sighted[key]) for key in sorted(sighted) if key not in known]
     Failure.objects.bulk_create(new, batch_size=AT_ONCE, ignore_conflicts=True)
     locked: dict[str, Failure] = {}
@@ -185,6 +182,15 @@ def _enter(
         found = rows.filter(fingerprint__in=some).order_by("fingerprint").select_for_update()
         locked |= {row.fingerprint: row for row in found}
     return locked
+
+
+def known_fingerprints(*, project_id: UUID, fingerprints: Sequence[str]) -> set[str]:
+    """Those of the fingerprints that the project's ledger has."""
+    rows = Failure.objects.filter(project_id=project_id)
+    known: set[str] = set()
+    for some in _portions(fingerprints):
+        known |= set(rows.filter(fingerprint__in=some).values_list("fingerprint", flat=True))
+    return known
 
 
 def _new_failure(report: Report, issue: IssueFacts) -> Failure:

@@ -7,7 +7,7 @@ from typing import Any
 from branches.models import Branch
 from verdicts.admission import report_facts
 from verdicts.domain.progress import Advice, Iteration, Limits, advise, name_rung
-from verdicts.models import Policy, Report
+from verdicts.models import Failure, Policy, Report
 from verdicts.policies import current_policy, limits_json, limits_of
 from verel_site.access.actors import Actor
 
@@ -46,11 +46,16 @@ def read_progress(*, actor: Actor, branch: Branch, policy: Policy | None = None)
     history = _iterate(told, branch.run.model, limits.ladder)
     return Progress(
         branch=branch,
-        advice=advise(history, limits),
+        advice=advise(history, limits, _held(branch)),
         limits=limits,
         policy_version=policy.version,
         heads=tuple(bytes.fromhex(one.head) for one in history),
     )
+
+
+def _held(branch: Branch) -> frozenset[str]:
+    held = Failure.objects.held().filter(project_id=branch.project_id)
+    return frozenset(held.values_list("fingerprint", flat=True))
 
 
 def _iterate(told: Sequence[Report], run_model: str, ladder: Sequence[str]) -> list[Iteration]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from verdicts.views import compare, merge, overview, policy, reports, runners, suites
+from verdicts.views import compare, ledger, merge, overview, policy, reports, runners, suites
 
 urlpatterns = [
     path("p/<slug:slug>/overview/", overview.show_overview, name="overview"),
@@ -10,6 +10,9 @@ urlpatterns = [
     path("p/<slug:slug>/gate/runners/", runners.runners, name="gate-runners"),
     path("p/<slug:slug>/gate/suites/", suites.suites, name="gate-suites"),
     path("p/<slug:slug>/gate/rotations/", suites.rotations, name="gate-rotations"),
+    path("p/<slug:slug>/gate/ledger/", ledger.ledger, name="gate-ledger"),
+    path("failures/<uuid:failure>/quarantine/", ledger.quarantine, name="failure-quarantine"),
+    path("failures/<uuid:failure>/lift/", ledger.lift, name="failure-lift"),
     path("suites/<uuid:suite>/", suites.suite, name="suite"),
     path("suites/<uuid:suite>/freeze/", suites.freeze, name="suite-freeze"),
     path("suites/<uuid:suite>/retire/", suites.retire, name="suite-retire"),

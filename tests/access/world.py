@@ -29,12 +29,12 @@ from tests.make import (
     make_run,
     make_user,
 )
-from tests.verdicts.make import make_runner, push
+from tests.verdicts.make import make_issue, make_runner, push
 from verdicts.admission import admit_merge
 from verdicts.comparisons import open_comparison
 from verdicts.escalations import Cause, escalate
 from verdicts.imports import import_reports
-from verdicts.models import SideOrder
+from verdicts.models import Failure, SideOrder
 from verdicts.suites import create_suite, freeze_draft
 from verel_site.access.actors import SYSTEM
 from verel_site.access.links import create_link
@@ -98,6 +98,7 @@ class World:
             "import": str(Import.objects.create(project=self.project, name="a.jsonl").pk),
             "fresh": str(uuid4()),
             "suite": str(self._make_suite()),
+            "failure": str(self._make_failure()),
         }
         self.ids |= self._make_memory()
         self.ids |= self._make_items()
@@ -153,6 +154,11 @@ class World:
             reserve=[{"name": "b", "body": MARK}],
         )
         return freeze_draft(suite_id=suite.pk, actor=SYSTEM).pk
+
+    def _make_failure(self) -> UUID:
+        failing = make_run(self.project, goal=MARK)[1]
+        push(failing, issues=[make_issue(message=f"assert {MARK}")])
+        return Failure.objects.get(project=self.project).pk
 
     def _make_memory(self) -> dict[str, str]:
         told = propose_fact(

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from branches.domain.terms import Granularity
 from verdicts.domain.labels import Choice
+from verdicts.domain.ledger import Turn
 from verdicts.domain.progress import Step
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity, Verdict
 
@@ -407,3 +408,94 @@ class LabelSerializer(Shape):
     chosen = serializers.UUIDField(allow_null=True)
     rejected = serializers.UUIDField(allow_null=True)
     created_at = serializers.DateTimeField()
+
+
+class FailurePlaceSerializer(Shape):
+    report = serializers.UUIDField()
+    branch = serializers.UUIDField()
+    run = serializers.UUIDField()
+    head = GradedHeadSerializer()
+    at = serializers.DateTimeField()
+
+
+class QuarantineSerializer(Shape):
+    entry = serializers.IntegerField(help_text="of the ledger: the ticket")
+    reason = serializers.CharField()
+    by = BySerializer()
+    at = serializers.DateTimeField()
+
+
+class FailureSerializer(Shape):
+    failure = serializers.UUIDField()
+    project = serializers.UUIDField()
+    fingerprint = serializers.CharField()
+    kind = serializers.ChoiceField([kind.value for kind in IssueKind])
+    source = serializers.CharField()  # type: ignore[assignment]  # a field of that name is ours
+    message = serializers.CharField(help_text="of the sighting that entered it")
+    scrubbed = serializers.CharField()
+    locator = serializers.CharField()
+    bug = serializers.CharField(help_text="what failures of one known bug share")
+    open = serializers.BooleanField(help_text="seen after it was last resolved")
+    sightings = serializers.IntegerField(help_text="reports that found it")
+    runs = serializers.IntegerField()
+    returns = serializers.IntegerField(help_text="how often it came back")
+    first_seen_at = serializers.DateTimeField()
+    last_seen = FailurePlaceSerializer()
+    resolved = FailurePlaceSerializer(allow_null=True, help_text="the last report that did not")
+    quarantine = QuarantineSerializer(allow_null=True)
+
+
+class FailurePageSerializer(Shape):
+    results = FailureSerializer(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class FailureLineSerializer(Shape):
+    branch = serializers.UUIDField()
+    run = serializers.UUIDField()
+    grader = serializers.CharField()
+    tool = serializers.CharField()
+    seq = serializers.IntegerField(help_text="of the head on which it was seen last")
+    returned = serializers.BooleanField()
+
+
+class FailureDetailSerializer(FailureSerializer):
+    open_on = FailureLineSerializer(many=True)
+
+
+class FailureEntrySerializer(Shape):
+    entry = serializers.IntegerField()
+    turn = serializers.ChoiceField([turn.value for turn in Turn])
+    report = serializers.UUIDField(allow_null=True)
+    branch = serializers.UUIDField(allow_null=True)
+    run = serializers.UUIDField(allow_null=True)
+    head_seq = serializers.IntegerField(allow_null=True)
+    grader = serializers.CharField(allow_null=True)
+    tool = serializers.CharField()
+    answers = serializers.IntegerField(allow_null=True, help_text="the entry that it undoes")
+    reason = serializers.CharField()
+    by = BySerializer()
+    at = serializers.DateTimeField()
+
+
+class FailureEntryPageSerializer(Shape):
+    results = FailureEntrySerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class KnownBugSerializer(Shape):
+    bug = serializers.CharField()
+    kind = serializers.ChoiceField([kind.value for kind in IssueKind])
+    scrubbed = serializers.CharField()
+    failures = serializers.IntegerField()
+    open_failures = serializers.IntegerField()
+    sightings = serializers.IntegerField()
+    first_seen_at = serializers.DateTimeField()
+    last_seen_at = serializers.DateTimeField()
+    clustered_at = serializers.DateTimeField()
+
+
+class KnownBugPageSerializer(Shape):
+    results = KnownBugSerializer(many=True)
+    next = serializers.CharField(allow_null=True)
+    clustered_at = serializers.DateTimeField(allow_null=True, help_text="null: no night yet")

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from verdicts.api import datasets, imports, labels, merges, reports, suites
+from verdicts.api import datasets, failures, imports, labels, merges, reports, suites
 
 urlpatterns: list[URLPattern] = [
     path("branches/<uuid:branch>/reports", reports.BranchReports.as_view()),
@@ -11,6 +11,12 @@ urlpatterns: list[URLPattern] = [
     path("branches/<uuid:branch>/nonces", reports.BranchNonces.as_view()),
     path("branches/<uuid:branch>/gate", reports.BranchGate.as_view()),
     path("branches/<uuid:branch>/progress", reports.BranchProgress.as_view()),
+    path("failures", failures.FailureList.as_view()),
+    path("failures/<uuid:failure>", failures.FailureDetail.as_view()),
+    path("failures/<uuid:failure>/history", failures.FailureHistory.as_view()),
+    path("failures/<uuid:failure>/quarantine", failures.FailureQuarantine.as_view()),
+    path("failures/<uuid:failure>/lift", failures.FailureLift.as_view()),
+    path("known-bugs", failures.KnownBugList.as_view()),
     path("suites", suites.SuiteList.as_view()),
     path("suites/<uuid:suite>", suites.SuiteDetail.as_view()),
     path("suites/<uuid:suite>/freeze", suites.SuiteFreeze.as_view()),

@@ -228,11 +228,17 @@ def find_cycle(sets: Sequence[frozenset[str]], longest: int) -> int:
     return 0
 
 
-def advise(history: Sequence[Iteration], limits: Limits = Limits()) -> Advice:
-    """What a loop should do after its last iteration; total, and of stored reports alone."""
+def advise(
+    history: Sequence[Iteration],
+    limits: Limits = Limits(),
+    held: frozenset[str] = frozenset(),
+) -> Advice:
+    """What a loop should do after its last iteration; total, and of stored rows alone. `held` are
+    the fingerprints that the ledger holds in quarantine."""
     proofs = tuple(proof for one in history for proof in prove_flaky(one))
-    flaky = frozenset(proof.fingerprint for proof in proofs)
-    sets = [gating_failures(one.reports) - flaky for one in history]
+    failing = [gating_failures(one.reports) for one in history]
+    flaky = (held & frozenset().union(*failing)) | {proof.fingerprint for proof in proofs}
+    sets = [one - flaky for one in failing]
     now = sets[-1] if sets else frozenset()
     before = sets[-2] if len(sets) > 1 else None
     latest = history[-1].reports if history else ()

@@ -144,3 +144,11 @@ def test_progress_is_a_strict_subset(before: frozenset[str], after: frozenset[st
 @given(st.lists(st.frozensets(st.sampled_from("ab")), min_size=2, max_size=3))
 def test_a_repeated_stretch_is_a_cycle_unless_it_stands_still(sets: list[frozenset[str]]) -> None:
     assert bool(find_cycle([*sets, *sets], 3)) == (len(set(sets)) > 1)
+
+
+def test_what_the_ledger_holds_in_quarantine_is_out_of_the_failing_set() -> None:
+    [failing] = [head("a")]
+    mark = next(iter(gating_failures(failing.reports)))
+    assert advise([failing]).curve == (1,)
+    advice = advise([failing], held=frozenset({mark, "f" * 16}))
+    assert (advice.curve, advice.quarantined) == ((0,), (mark,))
