@@ -161,6 +161,7 @@ def post_request(request: PromotionRequest) -> None:
         if record.standing == Standing.HELD.value and against
         else ("held" if record.standing == Standing.HELD.value else "")
     )
+    runs = record.support_count
     apart = Project.objects.filter(pk=record.project_id, separate_duties=True).exists()
     mine = [int(record.by_id)] if apart and record.by_kind == "person" else []
     post_item(
@@ -171,7 +172,7 @@ def post_request(request: PromotionRequest) -> None:
             bytes(request.content_digest) + bytes(request.evidence_digest)
         ).digest(),
         title=strip_hidden(record.text),
-        about=f"{record.label}, by {record.by_name}, {record.support_count} independent runs",
+        about=f"{record.label}, by {record.by_name}, {runs} independent run{'s' * (runs != 1)}",
         flag=flag,
         barred=mine,
     )

@@ -9,6 +9,7 @@ from django.db.models import F
 
 from branches.domain import terms
 from branches.models import Event
+from memory.domain.archive import File, pack_files
 from memory.domain.terms import Answer, ItemType
 from memory.evidence import Cited
 from memory.facts import propose_fact
@@ -16,6 +17,7 @@ from memory.models import Evidence, Record, Retrieval
 from memory.promotion import Said, decide_record
 from memory.recall import assemble_context
 from memory.rules import propose_rule
+from memory.skills import upload_skill
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import RIGHTS_OF_SCOPE, Scope
@@ -96,6 +98,21 @@ TOLD: Final[Sequence[Fact]] = (
         expression='file == "limits.py" and change == "cap" => require an approval',
     ),
 )  # fmt: skip
+SKILL: Final = """---
+name: unit-conversion
+description: Converts a bolus from millilitres to milligrams before any limit is looked at
+license: Apache-2.0
+---
+Read the concentration from the order. Convert first, clamp afterwards.
+"""
+FIRST_CODE: Final = """def to_milligrams(millilitres, concentration=5):
+    return millilitres * concentration
+"""
+NEXT_CODE: Final = """def to_milligrams(millilitres, concentration):
+    if concentration <= 0:
+        raise ValueError("The order names no concentration.")
+    return millilitres * concentration
+"""
 GOALS: Final = (
     ("repairer", "Cap the paediatric bolus", 30.0),
     ("repairer", "Convert the rate table of the bolus to one unit", 14.0),
@@ -117,8 +134,27 @@ def remember(*, project: Project, curator: Actor, now: datetime) -> None:
         if fact.answer is not None:
             said = Said(fact.answer, bytes(record.digest), reason=fact.reason)
             decide_record(record_id=record.record_id, actor=curator, said=said)
+    _teach(project, agent, curator, events[:2])
     for role, goal, days in GOALS:
         _recall(project, agent, role, goal, now - timedelta(days=days))
+
+
+def _teach(project: Project, agent: Actor, curator: Actor, events: Sequence[Event]) -> None:
+    """A skill in use, and its next version, which waits for the curator."""
+    for code, answer in ((FIRST_CODE, Answer.PROMOTE), (NEXT_CODE, None)):
+        files = [
+            File("SKILL.md", SKILL.encode()),
+            File("scripts/convert.py", code.encode(), executable=True),
+        ]
+        record = upload_skill(
+            project_id=project.pk,
+            actor=agent,
+            archive=pack_files(files, folder="unit-conversion"),
+            evidence=[Cited(event.event_id) for event in events],
+        ).record
+        if answer is not None:
+            said = Said(answer, bytes(record.digest), reason="It passes the tests of the pump")
+            decide_record(record_id=record.record_id, actor=curator, said=said)
 
 
 def _one_of_each_run(project: Project) -> list[Event]:
