@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,16 @@ def own_archive(tmp_path: Path, settings: Settings) -> None:
 
 # What a test asks for where its outcome may depend on the database.
 DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_setup", "place"})
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail("Browser tests need Chromium on the PATH, and CI must not skip them.")
+    if found is None:
+        pytest.skip("NOT TESTED IN A BROWSER: there is no chromium on the PATH.")
+    return found
 
 
 # Files that take long alone. Begun last, one would run on by itself with a worker idle beside it.

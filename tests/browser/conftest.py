@@ -6,7 +6,6 @@ tests take `transactional_db`, which every fixture here that touches rows asks f
 """
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -49,16 +48,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None and os.environ.get("CI") == "true":
-        pytest.fail("Browser tests need Chromium on the PATH, and CI must not skip them.")
-    if found is None:
-        pytest.skip("NOT TESTED IN A BROWSER: there is no chromium on the PATH.")
-    return found
 
 
 # Playwright's own fixtures last a session, and its event loop with them: an async test that came

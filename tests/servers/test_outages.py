@@ -1,4 +1,4 @@
-"""PostgreSQL away: everything says so at once, in its own form, and goes on when it is back."""
+"""A server away: everything says so, each in its own form, and goes on when it is back."""
 
 import base64
 import os
@@ -11,15 +11,21 @@ from typing import Final
 
 import httpx
 import pytest
+from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.browser.conftest import FLAGS
 from tests.crash.pushing import event_id, make_batch, read_all
 from tests.crash.served import Served
+from verel_site import health
 from verel_site.servers.postgresql import PostgreSQL
+from verel_site.servers.seaweedfs import SeaweedFS
 from verel_site.servers.valkey import Valkey
 
 # Far below the 20 seconds that a request may wait for a busy pool, with room for a busy machine.
 PROMPT_SECONDS: Final = 8.0
 AT_ONCE: Final = 12
+# Twice what the bar may be behind, and a busy machine.
+BAR_SECONDS: Final = 60.0
 CLOSE_FRAME: Final = 0x88
 CLOSED_FOR_OUTAGE: Final = 4503
 # One process instead of one for each command: starting it is the most of what they cost.
@@ -72,12 +78,16 @@ class Client:
 
 @pytest.fixture(scope="module")
 def client(
-    tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQL, valkey: Valkey
+    tmp_path_factory: pytest.TempPathFactory,
+    postgresql: PostgreSQL,
+    valkey: Valkey,
+    seaweedfs: SeaweedFS,
 ) -> Iterator[Client]:
     server = Served(
         tmp_path_factory.mktemp("served"),
         VEREL_DATABASE_URL=postgresql.url,
         VEREL_REDIS_URL=valkey.url,
+        **seaweedfs.environment,
     )
     try:
         server.start()
@@ -147,3 +157,54 @@ def test_connections_that_a_restart_broke_cost_nobody_a_wait(
     postgresql.stop()
     postgresql.start()
     assert set(prompt(lambda: at_once(lambda: client.person.get(page)))) == {200}
+
+
+@pytest.fixture
+def page(client: Client, chromium: str) -> Iterator[Page]:
+    """The run's page in a browser, with the person's session."""
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]
+    address = str(client.person.base_url)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, *sandbox])
+        context = browser.new_context()
+        context.add_cookies(
+            [
+                {"name": name, "value": value, "url": address}
+                for name, value in client.person.cookies.items()
+            ]
+        )
+        page = context.new_page()
+        page.goto(f"{address}runs/{client.run}/")
+        yield page
+        browser.close()
+
+
+def reload_until(page: Page, told: list[str]) -> None:
+    """Each page tells what was known when it was made, and has it asked for anew."""
+    deadline = time.monotonic() + BAR_SECONDS
+    while page.locator(".status-bar .degraded").all_text_contents() != told:
+        assert time.monotonic() < deadline
+        page.reload()
+
+
+def test_the_bar_of_a_page_says_what_is_away_until_it_is_back(
+    client: Client, page: Page, valkey: Valkey, seaweedfs: SeaweedFS
+) -> None:
+    reload_until(page, [])
+    valkey.stop()
+    reload_until(page, [health.REDIS_FAULT.words])
+    expect(page.locator(".status-bar .degraded")).to_be_in_viewport()
+    expect(page.locator("[data-live-state].live-state")).to_have_text("Live")
+    batch = make_batch(2)
+    assert client.push(batch).status_code == 201
+    # Announced and shown without a broker.
+    expect(page.locator("body")).to_contain_text("crash-test")
+    seaweedfs.stop()
+    reload_until(page, [health.REDIS_FAULT.words, health.ARCHIVE_FAULT.words])
+    if shots := os.environ.get("VEREL_TEST_SHOTS"):
+        for width in (1440, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.screenshot(path=f"{shots}/degraded-{width}.png")
+    valkey.start()
+    seaweedfs.start()
+    reload_until(page, [])
