@@ -175,6 +175,11 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "verel_site.access.operation_links.link_operations",
     ],
+    "ENUM_NAME_OVERRIDES": {
+        "IssueKindEnum": "verdicts.api.serializers.ISSUE_KINDS",
+        "RecordKindEnum": "memory.api.serializers.KINDS",
+        "PromotionAnswerEnum": "memory.api.serializers.ANSWERS",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -17,6 +17,9 @@ from memory.domain.terms import (
 )
 from memory.records import Became
 
+KINDS = [one.value for one in Kind]
+ANSWERS = [one.value for one in Answer]
+
 
 class Shape(serializers.Serializer[Any]):
     """An object with named fields."""
@@ -71,7 +74,7 @@ class RecordSerializer(Shape):
     project = serializers.UUIDField()
     label = serializers.CharField()  # type: ignore[assignment]
     number = serializers.IntegerField()
-    kind = serializers.ChoiceField([one.value for one in Kind])
+    kind = serializers.ChoiceField(KINDS)
     version = serializers.IntegerField()
     scope = serializers.CharField()
     tier = serializers.ChoiceField([one.value for one in Tier])
@@ -163,7 +166,7 @@ class EditSerializer(Shape):
 
 
 class DecideSerializer(Shape):
-    answer = serializers.ChoiceField([one.value for one in Answer])
+    answer = serializers.ChoiceField(ANSWERS)
     content_digest = serializers.CharField(help_text="of what was looked at")
     evidence_digest = serializers.CharField(required=False)
     reason = serializers.CharField(required=False)
@@ -174,7 +177,7 @@ class DecideSerializer(Shape):
 
 class DecidedSerializer(Shape):
     record = serializers.UUIDField()
-    answer = serializers.ChoiceField([one.value for one in Answer])
+    answer = serializers.ChoiceField(ANSWERS)
     trust = serializers.ChoiceField([one.value for one in Trust])
     standing = serializers.ChoiceField([one.value for one in Standing])
     scope = serializers.CharField()

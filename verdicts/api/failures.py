@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -115,6 +116,7 @@ def bug_json(bug: KnownBug) -> dict[str, Any]:
 
 
 class FailureList(Endpoint):
+    @extend_schema(operation_id="failures_list")
     @documented(
         answers={200: FailurePageSerializer},
         parameters=[

@@ -12,6 +12,8 @@ from verdicts.domain.ledger import Turn
 from verdicts.domain.progress import Step
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity, Verdict
 
+ISSUE_KINDS = [kind.value for kind in IssueKind]
+
 
 class Shape(serializers.Serializer[Any]):
     """An object with named fields."""
@@ -29,7 +31,7 @@ class BySerializer(Shape):
 
 
 class FoundIssueSerializer(Shape):
-    kind = serializers.ChoiceField([kind.value for kind in IssueKind])
+    kind = serializers.ChoiceField(ISSUE_KINDS)
     severity = serializers.ChoiceField([severity.value for severity in Severity])
     message = serializers.CharField()
     locator = serializers.CharField(required=False)
@@ -429,7 +431,7 @@ class FailureSerializer(Shape):
     failure = serializers.UUIDField()
     project = serializers.UUIDField()
     fingerprint = serializers.CharField()
-    kind = serializers.ChoiceField([kind.value for kind in IssueKind])
+    kind = serializers.ChoiceField(ISSUE_KINDS)
     source = serializers.CharField()  # type: ignore[assignment]  # a field of that name is ours
     message = serializers.CharField(help_text="of the sighting that entered it")
     scrubbed = serializers.CharField()
@@ -485,7 +487,7 @@ class FailureEntryPageSerializer(Shape):
 
 class KnownBugSerializer(Shape):
     bug = serializers.CharField()
-    kind = serializers.ChoiceField([kind.value for kind in IssueKind])
+    kind = serializers.ChoiceField(ISSUE_KINDS)
     scrubbed = serializers.CharField()
     failures = serializers.IntegerField()
     open_failures = serializers.IntegerField()

@@ -98,7 +98,7 @@ class NextSerializer(Shape):
     )
 
 
-class DecideSerializer(Shape):
+class AnswerItemSerializer(Shape):
     answer = serializers.CharField()
     digest = serializers.CharField(help_text="the item's, as it was looked at")
     claim = serializers.UUIDField(required=False)
@@ -251,7 +251,7 @@ class ItemDraft(Endpoint):
 
 
 class ItemDecide(Endpoint):
-    @documented(body=DecideSerializer, answers={200: DecisionSerializer})
+    @documented(body=AnswerItemSerializer, answers={200: DecisionSerializer})
     def post(self, request: Request, item: UUID) -> Response:
         """One person's answer, bound to the digest that they looked at. Without a claim a free seat
         is taken with it; with one that was lost it is a 409, and a draft is kept."""
