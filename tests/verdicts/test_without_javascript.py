@@ -1,15 +1,22 @@
 """The main loop by links and plain forms alone, as a browser without scripts goes through it."""
 
+import re
+from collections import Counter, deque
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from django.test import Client
+from django.urls import resolve
 
 from branches.models import Branch, Merge
+from tests.access.table import PAGES
+from tests.access.world import World
 from tests.branches.story import Story, tell_story
 from tests.make import append, make_message, make_user
 from tests.verdicts.make import push
+from verel_site.access.rights import Role
 
 pytestmark = pytest.mark.django_db
 
@@ -83,3 +90,73 @@ def test_from_reading_over_a_fork_and_a_judgement_to_a_merge_and_back(
 def _value(page: Any, name: str) -> str:
     forms = Forms(page.content.decode()).found.values()
     return next(form[name] for form in forms if name in form)
+
+
+class Links(HTMLParser):
+    """Where a page leads by links, pictures, and forms that only ask."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(markup)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        place = {"a": "href", "img": "src", "audio": "src"}.get(tag, "")
+        if tag == "form" and given.get("method", "get") == "get":
+            place = "action"
+        if given.get(place):
+            self.found.append(given[place])
+
+
+# Parts of a page that its scripts fetch.
+PARTS = {
+    "/runs/<run>/rows/",
+    "/runs/<run>/branches/",
+    "/runs/<run>/minimap/",
+    "/events/<event>/",
+    "/inbox/<item>/pane/",
+}
+# Doors that no page leads to: a link that somebody is sent, the sign-in itself, probes, the kit of
+# staff, and a context of memory, which the answer to the agent names.
+DOORS = {
+    "/sign-in/<token>/",
+    "/login/",
+    "/kit/",
+    "/healthz",
+    "/readyz",
+    "/p/<slug>/memory/contexts/<context>/",
+}
+VISITS = 3
+
+
+def crawl(client: Client, start: str) -> dict[str, int]:
+    """How often each route was reached from there by links alone; all of them answer well."""
+    reached: Counter[str] = Counter()
+    seen, waiting = set[tuple[str, str]](), deque([start])
+    while waiting:
+        address = urljoin("http://testserver/", waiting.popleft()).removeprefix("http://testserver")
+        path, query = urlsplit(address).path, urlsplit(address).query
+        if not address.startswith("/") or (path, query) in seen or path.startswith("/static/"):
+            continue
+        route = "/" + re.sub(r"<\w+:(\w+)>", r"<\1>", resolve(path).route)
+        if reached[route] >= VISITS:
+            continue
+        seen.add((path, query))
+        reached[route] += 1
+        answer = client.get(f"{path}?{query}" if query else path)
+        assert answer.status_code < 400, (address, answer.status_code)
+        if answer.status_code in (301, 302):
+            waiting.append(urljoin(address, answer["Location"]))
+        elif "html" in answer["Content-Type"] and not answer.streaming:
+            waiting.extend(urljoin(address, link) for link in Links(answer.content.decode()).found)
+    return reached
+
+
+def test_every_page_is_reached_from_the_home_page_by_links_alone() -> None:
+    world = World()
+    reader = Client()
+    reader.force_login(make_user(world.project, Role.ADMIN))
+    reached = crawl(reader, "/")
+    pages = {row.split(" (")[0].removeprefix("GET ") for row in PAGES if row.startswith("GET ")}
+    assert pages - PARTS - DOORS - set(reached) == set()
