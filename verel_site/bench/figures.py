@@ -67,6 +67,12 @@ class Case:
     tiny: tuple[int, int]
     most: int = 10_000_000
 
+    @property
+    def quick(self) -> tuple[int, int]:
+        """A quarter of the sizes: enough to see what grows."""
+        first = max(self.tiny[0], self.sizes[0] // 4)
+        return first, max(first + 1, self.sizes[1] // 4)
+
 
 def all_cases() -> dict[str, Case]:
     """Every case by name, in the order of names."""

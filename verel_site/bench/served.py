@@ -1,6 +1,7 @@
 """The served product in a process of its own, and clients that keep it busy."""
 
 import http.client
+import os
 import re
 import subprocess
 import sys
@@ -51,12 +52,16 @@ class Served:
 
 
 @contextmanager
-def serving(key: str) -> Iterator[Served]:
-    """`manage.py serve` on the database of this process; `key` is sent with every request."""
+def serving(key: str, **variables: str) -> Iterator[Served]:
+    """`manage.py serve` on the database of this process; `key` is sent with every request.
+
+    `variables` are its environment's, over those of this process.
+    """
     command = [sys.executable, "manage.py", "serve", "--no-worker"]
     process = subprocess.Popen(
         command,
         cwd=settings.BASE_DIR,
+        env={**os.environ, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

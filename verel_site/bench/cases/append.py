@@ -128,4 +128,6 @@ def _insert_rows(values: Sequence[tuple[Any, ...]]) -> None:
         )
 
 
-CASES: Final = (Case("append", measure_append, sizes=(16_000, 64_000), tiny=(40, 80)),)
+CASES: Final = (
+    Case("append", measure_append, sizes=(16_000, 64_000), tiny=(40, 80), most=1_000_000),
+)

@@ -120,4 +120,4 @@ def _lateness(pushed: Pushed, heard: list[list[tuple[float, int]]]) -> Iterator[
                 yield max(0.0, told[place][0] - at)
 
 
-CASES: Final = (Case("live", measure_live, sizes=(20, 100), tiny=(2, 4)),)
+CASES: Final = (Case("live", measure_live, sizes=(20, 100), tiny=(2, 4), most=400),)

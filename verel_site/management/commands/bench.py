@@ -18,8 +18,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("names", nargs="+", metavar="NAME", help="see --list")
+        parser.add_argument("names", nargs="+", metavar="NAME", help="or all")
         parser.add_argument("--json", action="store_true", help="one JSON object a line")
+        parser.add_argument("--quick", action="store_true", help="at a quarter of the sizes")
         parser.add_argument("--tiny", action="store_true", help="see that it runs, not how fast")
         parser.add_argument("--sizes", type=int, nargs=2, help="two other sizes, the smaller first")
         parser.add_argument("--inside", action="store_true", help="in this very installation")
@@ -32,19 +33,20 @@ class Command(BaseCommand):
             self._measure(chosen, options)
             return
         # Each in a fresh database, so that none is measured on top of another's rows.
+        failed = []
         for cases in [chosen] if options["tiny"] else [[case] for case in chosen]:
             with scratch_environment() as env:
                 done = subprocess.run(_inside(cases, options), env=env, cwd=settings.BASE_DIR)
-            if done.returncode:
-                raise CommandError(f"{', '.join(case.name for case in cases)} failed.")
+            failed += [case.name for case in cases if done.returncode]
+        if failed:
+            raise CommandError(f"{', '.join(failed)} failed; the others were measured.")
 
     def _measure(self, chosen: list[Case], options: dict[str, Any]) -> None:
         if settings.SETTINGS_MODULE != "verel_site.bench.settings":
             raise CommandError("--inside is for the child process that bench itself starts.")
         call_command("migrate", interactive=False, verbosity=0)
         for case in chosen:
-            sizes = options["sizes"] or (case.tiny if options["tiny"] else case.sizes)
-            for line in run_case(case, tuple(sizes)):
+            for line in run_case(case, _sizes_of(case, options)):
                 text = json.dumps(line) if options["json"] else _as_text(line)
                 self.stdout.write(text)
                 self.stdout.flush()
@@ -70,10 +72,19 @@ def check_sizes(cases: list[Case], first: int, second: int) -> None:
             raise CommandError(f"{case.name} takes no size above {case.most:,}.")
 
 
+def _sizes_of(case: Case, options: dict[str, Any]) -> tuple[int, int]:
+    if options["sizes"]:
+        first, second = options["sizes"]
+        return first, second
+    if options["tiny"]:
+        return case.tiny
+    return case.quick if options["quick"] else case.sizes
+
+
 def _inside(cases: list[Case], options: dict[str, Any]) -> list[str]:
     names = [case.name for case in cases]
     command = [sys.executable, "manage.py", "bench", *names, "--inside"]
-    command += [f"--{flag}" for flag in ("json", "tiny") if options[flag]]
+    command += [f"--{flag}" for flag in ("json", "quick", "tiny") if options[flag]]
     if options["sizes"]:
         command += ["--sizes", *map(str, options["sizes"])]
     return command
