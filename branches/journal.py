@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
@@ -20,7 +20,7 @@ from branches.domain.digest import advance_digest, advance_seal
 from branches.domain.terms import ENDED, Status
 from branches.models import Branch, Event
 from branches.stasis import open_approval
-from branches.storage.codec import Codec, codec
+from branches.storage.codec import codec
 from branches.storage.payloads import bound_data, payload_bytes
 from branches.storage.rows import Row, as_key, as_moment, find_stored, insert_rows, take_positions
 from verel_site.access.actors import Actor
@@ -82,8 +82,7 @@ class Draft:
     encoded: bytes | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """Where an event stands. `duplicate` says that it had been stored before."""
 
     event_id: UUID
@@ -129,10 +128,7 @@ def append_events(
     """
     branch = lock_branch(branch_id=branch_id)
     actor.demand(branch.project_id, Right.WRITE_EVENTS)
-    encoded = []
-    for index, draft in enumerate(drafts):
-        with _pointing_into(index):
-            encoded.append(_encode(branch, draft))
+    encoded = _encode_all(branch, drafts)
     # From here on nobody else of the project stores an id, on whichever branch.
     lock_project(project_id=branch.project_id)
     known = _read_known(branch, drafts, encoded)
@@ -145,17 +141,24 @@ def append_events(
         for receipt in _insert(branch, [drafts[i] for i in fresh], [encoded[i] for i in fresh]):
             known[receipt.event_id] = receipt
         for index in fresh:
-            with _pointing_into(index):
-                _apply(branch, drafts[index], known[drafts[index].event_id])
-    first_use = {drafts[index].event_id: index for index in reversed(fresh)}
-    results = tuple(
-        receipt
-        if first_use.get(draft.event_id) == index
-        else Receipt(receipt.event_id, receipt.seq, receipt.position, receipt.digest, True)
-        for index, draft in enumerate(drafts)
-        for receipt in (known[draft.event_id],)
-    )
+            if drafts[index].type == terms.APPROVAL_REQUESTED:
+                with _pointing_into(index):
+                    _ask(branch, drafts[index], known[drafts[index].event_id])
+    results = _answer(drafts, fresh, known)
     return Appended(results, branch.head_seq, bytes(branch.head_digest))
+
+
+def _answer(
+    drafts: Sequence[Draft], fresh: Sequence[int], known: dict[UUID, Receipt]
+) -> tuple[Receipt, ...]:
+    """A receipt for each draft: as a duplicate, unless it is the one that was stored."""
+    if len(fresh) == len(drafts):
+        return tuple(known[draft.event_id] for draft in drafts)
+    stored = set(fresh)
+    return tuple(
+        known[draft.event_id] if index in stored else known[draft.event_id]._replace(duplicate=True)
+        for index, draft in enumerate(drafts)
+    )
 
 
 @contextmanager
@@ -172,6 +175,18 @@ def write_events(*, branch: Branch, drafts: Sequence[Draft]) -> tuple[Receipt, .
     """Verel's own events, on a branch locked by the caller, in the caller's transaction."""
     payloads = [_encode(branch, draft) for draft in drafts]
     return tuple(_insert(branch, drafts, payloads))
+
+
+def _encode_all(branch: Branch, drafts: Sequence[Draft]) -> list[bytes]:
+    encoded = []
+    # One door for the whole batch: a context for each event would cost more than its hash.
+    for draft in drafts:
+        try:
+            encoded.append(_encode(branch, draft))
+        except Unprocessable:
+            with _pointing_into(len(encoded)):
+                raise
+    return encoded
 
 
 def _encode(branch: Branch, draft: Draft) -> bytes:
@@ -316,6 +331,7 @@ def _seal_rows(
     received_at = timezone.now()
     seq, digest, seal = branch.head_seq, bytes(branch.head_digest), bytes(branch.head_seal)
     project, run, own, sealer = branch.project_id, branch.run_id, branch.pk, codec()
+    encrypts = sealer.encrypts
     rows = []
     for draft, payload, position in zip(drafts, payloads, positions, strict=True):
         seq += 1
@@ -337,32 +353,18 @@ def _seal_rows(
             schema_version=draft.schema_version,
             payload=payload,
         )
+        bound = _bound_data(own, seq, draft) if encrypts else b""
         rows.append(
             Row(
-                position,
-                draft.ts,
-                received_at,
-                seq,
-                draft.schema_version,
-                draft.event_id,
-                project,
-                run,
-                own,
-                draft.parent_id,
-                draft.task_id,
-                draft.type,
-                draft.source,
-                digest,
-                seal,
-                sealer.seal(payload, _bound_data(sealer, own, seq, draft)),
+                position, draft.ts, received_at, seq, draft.schema_version, draft.event_id,
+                project, run, own, draft.parent_id, draft.task_id, draft.type, draft.source,
+                digest, seal, sealer.seal(payload, bound),
             )
-        )
+        )  # fmt: skip
     return rows
 
 
-def _bound_data(sealer: Codec, branch: UUID, seq: int, draft: Draft) -> bytes:
-    if not sealer.encrypts:
-        return b""
+def _bound_data(branch: UUID, seq: int, draft: Draft) -> bytes:
     return bound_data(
         event_id=draft.event_id,
         branch=branch,
@@ -391,13 +393,12 @@ def _output_tokens(payload: dict[str, Any]) -> int:
     return told if isinstance(told, int) and 0 <= told < 2**31 else 0
 
 
-def _apply(branch: Branch, draft: Draft, receipt: Receipt) -> None:
-    """What a client's event sets in motion beside being stored."""
-    if draft.type == terms.APPROVAL_REQUESTED:
-        open_approval(branch=branch, payload=draft.payload, seq=receipt.seq, digest=receipt.digest)
-        if branch.status == Status.RUNNING:
-            by = {"kind": "agent", "id": draft.source, "name": draft.source}
-            pause = server_draft(terms.PAUSED, {"by": by, "reason": "waits for approval"})
-            write_events(branch=branch, drafts=[pause])
-            Branch.objects.filter(pk=branch.pk).update(status=Status.PAUSED)
-            branch.status = Status.PAUSED.value
+def _ask(branch: Branch, draft: Draft, receipt: Receipt) -> None:
+    """What a client's question sets in motion beside being stored."""
+    open_approval(branch=branch, payload=draft.payload, seq=receipt.seq, digest=receipt.digest)
+    if branch.status == Status.RUNNING:
+        by = {"kind": "agent", "id": draft.source, "name": draft.source}
+        pause = server_draft(terms.PAUSED, {"by": by, "reason": "waits for approval"})
+        write_events(branch=branch, drafts=[pause])
+        Branch.objects.filter(pk=branch.pk).update(status=Status.PAUSED)
+        branch.status = Status.PAUSED.value

@@ -162,6 +162,7 @@ class _Reader:
         self._branch_id = branch_id
         self._zone = timezone.get_default_timezone()
         self._floats = 0
+        self._source: str | None = None
         self._payloads = msgspec.json.Decoder(dict[str, Any], float_hook=self._read_float)
 
     def read(self, event: _Event) -> Draft:
@@ -170,15 +171,19 @@ class _Reader:
         if event.schema_version is not UNSET and event.schema_version != 1:
             raise _Unclean
         payload, encoded = self._read_payload(bytes(event.payload))
+        if event.source != self._source:
+            # Nearly every event of a batch has the source of the one before.
+            self._source = _check_source(event.source)
         return Draft(
-            type=_check_type(event.type),
-            source=_check_source(event.source),
-            ts=self._read_time(event.ts),
-            payload=payload,
-            event_id=event.event_id,
-            task_id=event.task_id or None,
-            parent_id=event.parent_id or None,
-            encoded=encoded,
+            _check_type(event.type),
+            event.source,
+            self._read_time(event.ts),
+            payload,
+            event.event_id,
+            event.task_id or None,
+            event.parent_id or None,
+            1,
+            encoded,
         )
 
     def _read_payload(self, raw: bytes) -> tuple[dict[str, Any], bytes]:

@@ -41,7 +41,8 @@ NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 # The largest event is 1 MiB; Verel's own may carry a report, which is bounded by a request's body.
 MAX_OPENED_BYTES: Final = 64 * 1024 * 1024
-LEVEL: Final = 3
+# With the dictionary, a level more saves 0.2 % of the bytes for a third more of the time.
+LEVEL: Final = 2
 FRAMES_AT_ONCE: Final = 500
 # Version, magic number, descriptor and dictionary of an envelope with a frame.
 _HEAD_BYTES: Final = 7

@@ -4,7 +4,7 @@ Rows come sealed, from the journal alone. Model instances cost more than the dat
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -50,7 +50,7 @@ def insert_rows(rows: Sequence[Row]) -> None:
     """Stores the rows, in the caller's transaction."""
     if connection.vendor != "postgresql":
         with connection.cursor() as cursor:
-            cursor.executemany(_INSERT, [_as_sqlite(row) for row in rows])
+            cursor.executemany(_INSERT, list(_as_sqlite(rows)))
     elif len(rows) < COPIED_ROWS:
         with connection.cursor() as cursor:
             for row in rows:
@@ -112,29 +112,33 @@ def as_moment(moment: datetime) -> datetime | str:
     """As a statement of this database takes it: SQLite keeps UTC without a zone."""
     if connection.vendor == "postgresql":
         return moment
-    return str(moment.astimezone(UTC).replace(tzinfo=None))
+    return _as_text(moment)
 
 
-def _as_sqlite(row: Row) -> tuple[int | str | bytes | None, ...]:
-    """As Django's own adapters would store it: UUIDs in hex, times in UTC without a zone."""
-    return (
-        row.position,
-        str(row.ts.astimezone(UTC).replace(tzinfo=None)),
-        str(row.received_at.astimezone(UTC).replace(tzinfo=None)),
-        row.seq,
-        row.schema_version,
-        row.event_id.hex,
-        row.project_id.hex,
-        row.run_id.hex,
-        row.branch_id.hex,
-        row.parent_id.hex if row.parent_id else None,
-        row.task_id.hex if row.task_id else None,
-        row.type,
-        row.source,
-        row.digest,
-        row.seal,
-        row.payload,
-    )
+def _as_sqlite(rows: Sequence[Row]) -> Iterator[tuple[int | str | bytes | None, ...]]:
+    """As Django's own adapters would store them: UUIDs in hex, times in UTC without a zone."""
+    project = run = branch = received = None
+    for row in rows:
+        # A batch shares these objects, so each is written out once.
+        if row.branch_id is not branch or row.run_id is not run or row.project_id is not project:
+            project, run, branch = row.project_id, row.run_id, row.branch_id
+            ids = project.hex, run.hex, branch.hex
+        if row.received_at is not received:
+            received = row.received_at
+            received_text = _as_text(received)
+        yield (
+            row.position, _as_text(row.ts), received_text, row.seq, row.schema_version,
+            row.event_id.hex, *ids, row.parent_id.hex if row.parent_id else None,
+            row.task_id.hex if row.task_id else None, row.type, row.source, row.digest, row.seal,
+            row.payload,
+        )  # fmt: skip
+
+
+def _as_text(moment: datetime) -> str:
+    text = moment.isoformat(" ")
+    if not text.endswith("+00:00"):
+        text = moment.astimezone(UTC).isoformat(" ")
+    return text.removesuffix("+00:00")
 
 
 # PostgreSQL's binary COPY: a head, rows, a tail. A row is its count of fields, then each field

@@ -57,7 +57,7 @@ def test_a_repeated_batch_is_answered_with_the_first_rows_and_stores_nothing() -
     first = append(trunk, *drafts)
     again = append(trunk, *drafts)
     assert [r.duplicate for r in first.results] == [False, False]
-    assert [dataclasses.replace(r, duplicate=False) for r in again.results] == list(first.results)
+    assert [r._replace(duplicate=False) for r in again.results] == list(first.results)
     assert all(r.duplicate for r in again.results)
     assert Event.objects.filter(branch=trunk).count() == 3
 
