@@ -19,6 +19,8 @@ from verdicts.suites import (
     BadSuite,
     add_reserve,
     create_suite,
+    demand_owner,
+    find_suite,
     freeze_draft,
     freeze_suite,
     retire_suite,
@@ -99,6 +101,8 @@ def reserve(request: HttpRequest, suite: UUID) -> HttpResponse:
     """Fresh cases to mint from, as a file."""
 
     def add(*, suite_id: UUID, actor: Actor, reason: str) -> Suite:
+        # Before a file is read: whoever may not is told that, and nothing about the file.
+        demand_owner(actor, find_suite(actor=actor, suite_id=suite_id).project_id)
         told = _read_file(request)
         if set(told) != {"cases"}:
             raise BadSuite("Fresh cases come as a list, or as cases.", pointer="/cases")
@@ -121,6 +125,7 @@ def _act(request: HttpRequest, suite_id: UUID, act: Callable[..., Suite]) -> Htt
 
 
 def _make_suite(request: HttpRequest, actor: Actor, project: Project) -> Suite:
+    demand_owner(actor, project.pk)
     typed = _read_typed(request.POST)
     if typed.digest:
         return freeze_suite(
