@@ -23,7 +23,7 @@ class SkillUpload(Endpoint):
     parser_classes = [RawParser]
 
     @documented(
-        body={"application/zip": OpenApiTypes.BINARY, "application/x-tar": OpenApiTypes.BINARY},
+        body={"*/*": OpenApiTypes.BINARY},
         answers={201: ProposedSerializer},
         parameters=[
             query_parameter("project", "slug or id; needed where the key reads several"),

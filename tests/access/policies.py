@@ -56,7 +56,7 @@ class Row:
     let_in: frozenset[str]
     ok: int = 200
     body: Mapping[str, Any] | None = None
-    raw: str = ""
+    raw: str | bytes = ""
     query: str = ""
     at: Mapping[str, str] = field(default_factory=dict)
     but: Mapping[str, int] = field(default_factory=dict)

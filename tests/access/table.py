@@ -16,6 +16,7 @@ line below: `**LEDGER("branches.event")`.
 
 from typing import Any, Final
 
+from memory.domain.archive import File, pack_files
 from tests.access.policies import (
     KEPT,
     LEDGER,
@@ -61,6 +62,12 @@ WITHOUT_ITEMS: Final = {
 TOKEN: Final = {"claim": NO_DIGEST[:32]}
 ANSWER: Final = {"answer": "dismiss", "digest": "{item_digest}"}
 REASON: Final = {"reason": "x"}
+
+
+def pack_skill(description: str) -> bytes:
+    manifest = f"---\nname: caps\ndescription: {description}\n---\n".encode()
+    return pack_files([File("SKILL.md", manifest)], folder="caps")
+
 
 API: Final[dict[str, Row]] = {
     "GET /api/v1/projects/<project>/runs": READ(),
@@ -172,7 +179,7 @@ API: Final[dict[str, Row]] = {
     "GET /api/v1/memory/rules": READ(query="project={project}"),
     "GET /api/v1/memory/skills": READ(query="project={project}"),
     "POST /api/v1/memory/skills/archives": RIGHT(
-        Right.PROPOSE, ok=422, query="project={project}", raw=b"no archive"
+        Right.PROPOSE, ok=201, query="project={project}", raw=pack_skill("x")
     ),
     "GET /api/v1/memory/skills/<record>/archive": READ(at={"record": "skill"}),
     "GET /api/v1/memory/intentions": READ(query="project={project}"),

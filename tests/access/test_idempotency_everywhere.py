@@ -7,13 +7,13 @@ import pytest
 from django.test import Client
 
 from tests.access.policies import Row
-from tests.access.table import API
+from tests.access.table import API, pack_skill
 from tests.access.world import World, make_clients
 from tests.api_client import operations, schema
 
 pytestmark = pytest.mark.django_db
 
-# Another body for the same operation, as a field of it; text for what takes no JSON.
+# Another body for the same operation, as a field of it; text or bytes for what takes no JSON.
 OTHER: Final[dict[str, Any]] = {
     "/api/v1/projects/<project>/runs": {"goal": "another"},
     "/api/v1/branches/<branch>/events": {"expected_seq": 1},
@@ -24,6 +24,10 @@ OTHER: Final[dict[str, Any]] = {
     "/api/v1/suites/<suite>/results": {"passed": 0},
     "/api/v1/comparisons/<comparison>/label": {"choice": "right"},
     "/api/v1/merges": {"note": "another"},
+    "/api/v1/memory/proposals": {"text": "another"},
+    "/api/v1/memory/promotions": {"gate_decision": "11111111-1111-4111-8111-111111111111"},
+    "/api/v1/memory/intentions": {"ttl_seconds": 10},
+    "/api/v1/memory/skills/archives": pack_skill("another"),
     "/api/v1/datasets": {"filter": {"run": "11111111-1111-4111-8111-111111111111"}},
 }
 
@@ -40,11 +44,13 @@ def takes_key(path: str) -> bool:
 CREATING: Final = [
     path for method, path in operations() if method == "POST" and "201" in entry(path)["responses"]
 ]
+# They create nothing, and may still not be taken twice.
+DECIDING: Final = ["/api/v1/memory/decisions", "/api/v1/memory/promotions/{promotion}/decide"]
 
 
-def test_whatever_answers_201_takes_a_key_and_nothing_else_does() -> None:
+def test_whatever_answers_201_takes_a_key_and_decisions_on_memory_do() -> None:
     taking = [path for method, path in operations() if method == "POST" and takes_key(path)]
-    assert sorted(taking) == sorted(CREATING)
+    assert sorted(taking) == sorted([*CREATING, *DECIDING])
 
 
 @pytest.mark.parametrize("path", CREATING)
@@ -63,7 +69,7 @@ def test_a_repeat_is_answered_once_and_another_body_is_a_conflict(path: str) -> 
 
 
 def send(client: Client, world: World, row: Row, address: str, *, other: Any = None) -> Any:
-    text = other if isinstance(other, str) else row.raw
+    text = other if isinstance(other, str | bytes) else row.raw
     body = text or json.dumps(world.fill(dict(row.body or {})) | (other or {}))
     return client.post(
         row.fill_address(address, world.ids),

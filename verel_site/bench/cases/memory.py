@@ -56,14 +56,14 @@ def measure_memory(size: int) -> Iterator[Measure]:
         goals,
         lambda goal: recall(project_id=ground.project.pk, goal=goal, scopes=["team"], limit=FOUND),
     )
-    yield Measure("recall.p50", _at(told, 0.5), "ms", _at(raw, 0.5))
-    yield Measure("recall.p95", _at(told, 0.95), "ms", _at(raw, 0.95), AtMost(1.3))
+    yield Measure("memory.recall.p50", _at(told, 0.5), "ms", _at(raw, 0.5))
+    yield Measure("memory.recall.p95", _at(told, 0.95), "ms", _at(raw, 0.95), AtMost(1.3))
     made = _taken(
         goals, lambda goal: assemble_context(project_id=ground.project.pk, actor=SYSTEM, goal=goal)
     )
-    yield Measure("recall.context", _at(made, 0.5), "ms", _at(raw, 0.5))
+    yield Measure("memory.context", _at(made, 0.5), "ms", _at(raw, 0.5))
     rate = _write(ground.project, dice, size)
-    yield Measure("recall.writes", rate, "facts/s", _write_raw(dice, size), growth=AtLeast(0.5))
+    yield Measure("memory.writes", rate, "facts/s", _write_raw(dice, size), growth=AtLeast(0.5))
 
 
 _VOCABULARY: Final = [f"word{number}" for number in range(WORDS)]
