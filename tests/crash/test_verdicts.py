@@ -65,8 +65,12 @@ def api(served: Served) -> Iterator[httpx.Client]:
         for scope in ("events:write", "reports:write")
     )
     address = f"{served.url}api/v1/"
-    start = {"json": {"goal": "be small"}, "headers": {"Authorization": f"Bearer {agent}"}}
-    started = httpx.post(f"{address}projects/large/runs", timeout=WAIT_SECONDS, **start)
+    started = httpx.post(
+        f"{address}projects/large/runs",
+        json={"goal": "be small"},
+        headers={"Authorization": f"Bearer {agent}"},
+        timeout=WAIT_SECONDS,
+    )
     reports = f"{address}branches/{started.raise_for_status().json()['branch']}/"
     headers = {"Authorization": f"Bearer {grader}"}
     with httpx.Client(base_url=reports, headers=headers, timeout=WAIT_SECONDS) as client:

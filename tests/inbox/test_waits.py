@@ -274,7 +274,7 @@ def test_a_list_by_cursor_leaves_nothing_out(project: Project, client: Client) -
     wanted = {str(item_of(ask(project), "approval").pk) for _ in range(5)}
     client.force_login(make_user(project))
     seen: list[str] = []
-    after = ""
+    after: str | None = ""
     while after is not None:
         page = client.get(f"/api/v1/inbox?limit=2&after={after}").json()
         seen += [each["item"] for each in page["results"]]
