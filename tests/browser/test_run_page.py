@@ -115,6 +115,7 @@ def test_the_bars_field_finds_an_event_and_opens_it_in_place(page: Page, story: 
     page.keyboard.type("failed in")
     page.keyboard.press("Enter")
     expect(page.locator(".hit-row mark")).to_have_text("failed in")
+    page.wait_for_load_state()  # the rows are drawn before the scripts that move through them run
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect_selected(page, row(story, 6))

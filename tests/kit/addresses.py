@@ -12,4 +12,5 @@ urlpatterns = [
     path("", answer, name="home"),
     path("login/", answer, name="login"),
     path("logout/", answer, name="logout"),
+    path("password/", answer, name="password"),
 ]

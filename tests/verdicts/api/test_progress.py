@@ -60,7 +60,7 @@ def test_it_costs_the_same_queries_however_many_reports_there_are(api: Api, trun
         with CaptureQueriesContext(connection) as queries:
             read_progress(actor=SYSTEM, branch=branch)
         counts.append(len(queries))
-    assert counts == [3, 3]
+    assert counts == [4, 4]
 
 
 def write_as(trunk: Branch, model: str) -> None:
