@@ -127,6 +127,14 @@ def test_an_answer_is_taken_back_by_one_key_and_its_item_comes_back(
     assert Decision.objects.get().undone_at is not None
 
 
+def write(page: Page, text: str) -> None:
+    """By key into the field of reasons, once the scripts are there to hear it."""
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("r")
+    expect(page.locator("#inbox-decide textarea[name=text]")).to_be_focused()
+    page.keyboard.type(text)
+
+
 def test_a_lost_claim_brings_the_item_back_with_what_was_written(
     open_as: OpenAs, project: Project, ada: User, address: str
 ) -> None:
@@ -134,8 +142,7 @@ def test_a_lost_claim_brings_the_item_back_with_what_was_written(
     page = open_as(ada)
     open_inbox(page, address)
     here = pane(page)
-    page.keyboard.press("r")
-    page.keyboard.type("half a thought")
+    write(page, "half a thought")
     tom = make_user(project, name="tom")
     Claim.objects.filter(item_id=here).update(reviewer=tom)
     page.keyboard.press("Control+Enter")
@@ -156,8 +163,7 @@ def test_what_is_posted_meanwhile_appears_by_itself_and_not_while_one_writes(
     open_inbox(page, address)
     post(project, 1)
     expect(page.get_by_role("heading", level=1)).to_have_text("3 items wait for you")
-    page.keyboard.press("r")
-    page.keyboard.type("a draft")
+    write(page, "a draft")
     expect(page.locator("[data-live-state]")).to_have_text("Paused while you write")
     post(project, 1)
     page.keyboard.press("Control+Enter")
