@@ -7,13 +7,14 @@ from typing import Final
 from uuid import UUID
 
 from branches.domain.search_query import parse_query
-from branches.selectors.listings import EPOCH, MICROSECOND, Page, cut
+from branches.selectors.listings import Page, cut
 from memory.domain.terms import IntentionState, Kind, RequestState, Standing, Trust
 from memory.models import Assembly, Intention, PromotionRequest, Record
 from memory.querysets import RecordQuerySet
 from memory.storage.recall_index import find_words
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
+from verel_site.kit.cursors import EPOCH, MICROSECOND
 from verel_site.kit.refusals import BadInput, NotFound
 
 MAX_MATCHES: Final = 2_000

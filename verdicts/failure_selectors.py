@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -14,13 +13,12 @@ from verdicts.failure_models import Clustering, Failure, FailureEntry, FailureLi
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Right
+from verel_site.kit.cursors import moment_cursor, read_moment_cursor
 from verel_site.kit.refusals import BadInput, NotFound
 
 STATES: Final = ("open", "resolved", "quarantined", "returned")
 MAX_QUERY: Final = 200
 FINGERPRINT: Final = 16
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND: Final = timedelta(microseconds=1)
 MAX_LINES: Final = 50
 
 
@@ -87,7 +85,7 @@ def list_failures(
     actor.demand(project.pk, Right.READ)
     rows = wanted.narrow(Failure.objects.visible_to(actor).filter(project=project))
     if after:
-        at, key = _read_place(after)
+        at, key = read_moment_cursor(after)
         rows = rows.filter(Q(last_at__lt=at) | Q(last_at=at, pk__lt=key))
     told = rows.select_related("ticket", "last_report__branch__run", "resolved_report__branch__run")
     return cut(told.order_by("-last_at", "-pk")[: limit + 1], limit)
@@ -95,15 +93,7 @@ def list_failures(
 
 def place_of(failure: Failure) -> str:
     """The cursor behind a failure."""
-    return f"{(failure.last_at - EPOCH) // MICROSECOND}-{failure.pk.hex}"
-
-
-def _read_place(cursor: str) -> tuple[datetime, UUID]:
-    count, _, hexadecimal = cursor.partition("-")
-    try:
-        return EPOCH + int(count[:20]) * MICROSECOND, UUID(hexadecimal)
-    except (ValueError, OverflowError) as error:
-        raise BadInput("after is the next of an earlier answer.", parameter="after") from error
+    return moment_cursor(failure.last_at, failure.pk)
 
 
 def read_failure(*, actor: Actor, failure_id: UUID) -> Failure:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Prefetch, Q, prefetch_related_objects
@@ -15,11 +14,10 @@ from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import get_project, settled_projects
 from verel_site.access.rights import Right
+from verel_site.kit.cursors import moment_cursor, read_moment_cursor
 from verel_site.kit.refusals import BadInput, NotFound
 
 ALL_TRIPLETS = TripletFilter()
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def list_approvals(
     if state != "all":
         rows = rows.filter(answered_at__isnull=state == "open")
     if after:
-        moment, approval_id = _read_age(after)
+        moment, approval_id = read_moment_cursor(after)
         behind = Q(created_at=moment, pk__gt=approval_id)
         rows = rows.filter(Q(created_at__gt=moment) | behind)
     page = rows.order_by("created_at", "pk")[: limit + 1]
@@ -95,16 +93,7 @@ def list_approvals(
 
 
 def age_cursor(approval: Approval) -> str:
-    """Two requests of one instant are told apart by their ids."""
-    return f"{(approval.created_at - EPOCH) // MICROSECOND}-{approval.pk.hex}"
-
-
-def _read_age(cursor: str) -> tuple[datetime, UUID]:
-    count, _, hexadecimal = cursor.partition("-")
-    try:
-        return EPOCH + int(count[:20]) * MICROSECOND, UUID(hexadecimal)
-    except (ValueError, OverflowError) as error:
-        raise BadInput("after is the next of an earlier answer.", parameter="after") from error
+    return moment_cursor(approval.created_at, approval.pk)
 
 
 def read_approval(*, actor: Actor, approval_id: UUID) -> Approval:

@@ -12,7 +12,7 @@ from django.urls import reverse
 from branches.domain.search_query import MAX_QUERY
 from branches.domain.telling import KINDS, OTHER
 from verel_site.kit.cursors import read_int
-from verel_site.kit.refusals import BadInput
+from verel_site.kit.queries import read_uuid
 
 ALL_KINDS: Final = (*KINDS, OTHER)
 MAX_CURSOR: Final = 2**62
@@ -74,8 +74,8 @@ def read_view(run: UUID, query: QueryDict) -> View:
     """The view that a query asks for; raises BadInput for what cannot be read."""
     return View(
         run=run,
-        branch=_read_uuid(query, "branch"),
-        event=_read_uuid(query, "event"),
+        branch=read_uuid(query, "branch"),
+        event=read_uuid(query, "event"),
         after=_read_cursor(query, "after"),
         before=_read_cursor(query, "before"),
         kinds=_read_kinds(query.getlist("show")) if "show" in query else frozenset(ALL_KINDS),
@@ -84,16 +84,6 @@ def read_view(run: UUID, query: QueryDict) -> View:
         json=query.get("view") == "json",
         whole=query.get("all") == "1",
     )
-
-
-def _read_uuid(query: QueryDict, name: str) -> UUID | None:
-    text = query.get(name, "")
-    if not text:
-        return None
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise BadInput(f"{name} takes a UUID.", parameter=name) from error
 
 
 def _read_cursor(query: QueryDict, name: str) -> int | None:

@@ -1,9 +1,7 @@
 """Items for a client of the API: pages by age, and one item with what its reader may know."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
-from uuid import UUID
+from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
@@ -12,10 +10,7 @@ from verel_site.access.actors import Actor
 from verel_site.inbox.claims import Wanted, narrow, seat_of, wanted_parts
 from verel_site.inbox.models import Claim, Decision, Item
 from verel_site.inbox.seats import Free, Held
-from verel_site.kit.refusals import BadInput
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND: Final = timedelta(microseconds=1)
+from verel_site.kit.cursors import moment_cursor, read_moment_cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +28,12 @@ def list_items(*, actor: Actor, wanted: Wanted, state: str, after: str, limit: i
     if state != "all":
         rows = rows.filter(state=state)
     if after:
-        at, pk = _read_age(after)
+        at, pk = read_moment_cursor(after)
         rows = rows.filter(Q(created_at__gt=at) | Q(created_at=at, pk__gt=pk))
     found = list(rows.order_by("created_at", "pk")[: limit + 1])
     more = len(found) > limit
     items = found[:limit]
-    return ItemPage(items, _age(items[-1]) if more else None)
-
-
-def _age(item: Item) -> str:
-    return f"{(item.created_at - EPOCH) // MICROSECOND}-{item.pk.hex}"
-
-
-def _read_age(cursor: str) -> tuple[datetime, UUID]:
-    count, _, hexadecimal = cursor.partition("-")
-    try:
-        return EPOCH + int(count[:20]) * MICROSECOND, UUID(hexadecimal)
-    except (ValueError, OverflowError) as error:
-        raise BadInput("after is the next of an earlier answer.", parameter="after") from error
+    return ItemPage(items, moment_cursor(items[-1].created_at, items[-1].pk) if more else None)
 
 
 def item_json(item: Item) -> dict[str, Any]:

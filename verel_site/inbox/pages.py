@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -32,6 +32,8 @@ from verel_site.inbox.queues import (
     tell_decision,
 )
 from verel_site.inbox.seats import Filled, Free, find_seat
+from verel_site.kit.cursors import moment_cursor, read_moment_cursor
+from verel_site.kit.refusals import BadInput
 
 VIEWS: Final = {
     "review": ("To review", "inbox"),
@@ -41,8 +43,6 @@ VIEWS: Final = {
 }
 DONE_ROWS: Final = 200
 MAX_COMMENTS: Final = 100
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,10 @@ class InboxQuery:
 
 
 def read_cursor(text: str) -> tuple[datetime, UUID] | None:
-    count, _, hexadecimal = text.partition("-")
+    """None for what is no cursor: a page's address begins at the top then."""
     try:
-        return EPOCH + int(count[:20]) * MICROSECOND, UUID(hexadecimal)
-    except (ValueError, OverflowError):
+        return read_moment_cursor(text)
+    except BadInput:
         return None
 
 
@@ -339,7 +339,7 @@ def _with_more(group: Group, items: list[Item], look: Look, query: InboxQuery) -
         href = replace(query, kinds=(group.kind.name,), after="").href()
         return replace(group, more=href, more_word=f"showing {len(group.rows)}")
     last = group.rows[-1].item
-    cursor = f"{(last.created_at - EPOCH) // MICROSECOND}-{last.pk.hex}"
+    cursor = moment_cursor(last.created_at, last.pk)
     return replace(group, more=replace(query, after=cursor).href(), more_word="Next page")
 
 
