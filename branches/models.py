@@ -1,4 +1,5 @@
 import uuid
+from datetime import datetime
 
 from django.db import models
 from django.db.models import F, Q
@@ -234,6 +235,9 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return self.action
+
+    def has_expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
 
 
 class Merge(models.Model):

@@ -1,11 +1,12 @@
 """Queries with a name. Every one that answers a reader starts at what that reader may see."""
 
+from datetime import datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 
 from verel_site.access.querysets import Visible
 
@@ -33,6 +34,11 @@ class RunQuerySet(Visible["Run"]):
             event_count=Sum("branches__head_seq", default=0),
             token_count=Sum("branches__tokens", default=0),
         )
+
+
+def waits_at(now: datetime) -> Q:
+    """Of approvals: neither answered nor expired."""
+    return Q(Q(expires_at=None) | Q(expires_at__gt=now), answered_at=None)
 
 
 class BranchQuerySet(Visible["Branch"]):

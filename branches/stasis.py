@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from branches.domain.digest import request_digest
 from branches.domain.terms import Answer
 from branches.models import Approval, Branch
+from branches.querysets import waits_at
 from verel_site.inbox.items import post_item
 from verel_site.kit.refusals import Unprocessable
 from verel_site.kit.strict_json import encode
@@ -79,8 +79,7 @@ def _first_text(args: Any) -> str:
 
 def holds_back(branch: Branch) -> bool:
     """Whether a question of the branch can still be answered. One that expired holds nobody."""
-    live = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-    return branch.approvals.filter(live, answered_at=None).exists()
+    return branch.approvals.filter(waits_at(timezone.now())).exists()
 
 
 def _read_allow(value: Any) -> list[str]:

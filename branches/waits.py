@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 from django.urls import reverse
 from django.utils import timezone
 
 from branches.approvals import AnswerRefused, answer_approval
 from branches.domain.telling import tell_event
-from branches.domain.terms import Status
+from branches.domain.terms import ENDED, Status
 from branches.models import Approval, Event
+from branches.querysets import waits_at
 from branches.selectors.event_page import make_stasis
 from branches.selectors.events import stored_event
 from branches.stasis import APPROVAL, post_approval
@@ -26,7 +27,7 @@ from verel_site.kit.strict_json import decode
 LINES_BEFORE: Final = 4
 MAX_SHOWN: Final = 20_000
 WORDS: Final = {"accept": "Approved", "edit": "Edited", "respond": "Replied", "ignore": "Denied"}
-SETTLED_STATES: Final = frozenset([Status.COMPLETED, Status.MERGED, Status.ABANDONED])
+SETTLED_STATES: Final = ENDED | {Status.COMPLETED}
 
 
 def _show(item: Item, actor: Actor, draft: Mapping[str, Any]) -> Showing:
@@ -152,7 +153,7 @@ def _settled(items: Sequence[Item]) -> Mapping[UUID, str]:
             over[item.pk] = "The request is not there any more."
         elif approval.answered_at is not None:
             over[item.pk] = f"{approval.answered_by} answered: {approval.answer}."
-        elif approval.expires_at is not None and approval.expires_at <= now:
+        elif approval.has_expired(now):
             over[item.pk] = "Nobody answered before it expired."
         elif approval.branch.status in SETTLED_STATES:
             over[item.pk] = f"The branch is {approval.branch.status}."
@@ -161,8 +162,7 @@ def _settled(items: Sequence[Item]) -> Mapping[UUID, str]:
 
 def _find_waits(limit: int) -> int:
     posted = Item.objects.filter(kind=APPROVAL, subject=OuterRef("pk"))
-    live = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-    rows = Approval.objects.filter(live, ~Exists(posted), answered_at=None)
+    rows = Approval.objects.filter(waits_at(timezone.now()), ~Exists(posted))
     rows = rows.exclude(branch__status__in=SETTLED_STATES).select_related("branch__run")
     found = list(rows.order_by("created_at")[:limit])
     for approval in found:

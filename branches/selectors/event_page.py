@@ -514,7 +514,7 @@ def make_stasis(approval: Approval, draft: Mapping[str, str] | None = None) -> S
         allow=frozenset(approval.allow),
         since=approval.created_at,
         expires_at=approval.expires_at,
-        expired=approval.expires_at is not None and approval.expires_at <= now,
+        expired=approval.has_expired(now),
         text=draft.get("text", ""),
         error=draft.get("error", ""),
     )
