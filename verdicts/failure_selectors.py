@@ -1,6 +1,6 @@
 """The failure ledger for a reader: lists in one order with a cursor, one failure, its history."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -79,16 +79,22 @@ def _known(query: Mapping[str, str], name: str, known: "tuple[str, ...] | list[s
 
 
 def list_failures(
-    *, actor: Actor, project: Project, wanted: FailureFilter, after: str, limit: int
+    *,
+    actor: Actor,
+    project: Project,
+    wanted: FailureFilter,
+    after: str,
+    limit: int,
+    related: Sequence[str] = (),
 ) -> Page[Failure]:
-    """Those seen last come first."""
+    """Those seen last come first, read with the `related` rows that the caller tells of."""
     actor.demand(project.pk, Right.READ)
     rows = wanted.narrow(Failure.objects.visible_to(actor).filter(project=project))
     if after:
         at, key = read_moment_cursor(after)
         rows = rows.filter(Q(last_at__lt=at) | Q(last_at=at, pk__lt=key))
-    told = rows.select_related("ticket", "last_report__branch__run", "resolved_report__branch__run")
-    return cut(told.order_by("-last_at", "-pk")[: limit + 1], limit)
+    rows = rows.select_related(*related) if related else rows
+    return cut(rows.order_by("-last_at", "-pk")[: limit + 1], limit)
 
 
 def place_of(failure: Failure) -> str:

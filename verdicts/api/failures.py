@@ -139,6 +139,7 @@ class FailureList(Endpoint):
             wanted=FailureFilter.read(query),
             after=query.get("after", ""),
             limit=read_int(query, "limit", DEFAULT_LIMIT, low=1, high=MAX_LIMIT),
+            related=("ticket", "last_report__branch", "resolved_report__branch"),
         )
         results = [failure_json(failure) for failure in page.rows]
         return Response(

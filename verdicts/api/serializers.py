@@ -39,7 +39,7 @@ class FoundIssueSerializer(Shape):
     confidence = serializers.ChoiceField(
         [confidence.value for confidence in Confidence], required=False
     )
-    source = serializers.CharField(  # type: ignore[assignment]
+    source = serializers.CharField(  # type: ignore[assignment]  # a name of DRF's too
         required=False, help_text="a grader; the report's own by default"
     )
     detail = serializers.DictField(required=False)
