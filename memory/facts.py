@@ -9,8 +9,8 @@ from django.db import transaction
 from memory.domain.content import BadKey, make_key
 from memory.domain.terms import ItemType, Kind
 from memory.evidence import Cited
-from memory.promotion import ask_where_needed
 from memory.records import BadRecord, Proposal, Proposed, propose_record
+from memory.requests import ask_where_needed
 from verel_site.access.actors import Actor
 
 MAX_TEXT: Final = 2_000

@@ -11,8 +11,8 @@ from memory.domain.content import fold
 from memory.domain.expression import BadExpression, parse_rule, write_condition, write_rule
 from memory.domain.terms import ItemType, Kind
 from memory.evidence import Cited
-from memory.promotion import ask_where_needed
 from memory.records import BadRecord, Proposal, Proposed, propose_record
+from memory.requests import ask_where_needed
 from verel_site.access.actors import Actor
 
 MAX_TEXT: Final = 2_000

@@ -26,8 +26,8 @@ from memory.domain.content import content_digest
 from memory.domain.terms import ItemType, Kind
 from memory.evidence import Cited
 from memory.models import Record, SkillFile
-from memory.promotion import ask_where_needed, find_record
 from memory.records import BadRecord, Proposal, Proposed, propose_record
+from memory.requests import ask_where_needed, find_record
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import NotFound

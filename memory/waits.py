@@ -10,14 +10,9 @@ from django.urls import reverse
 from memory.domain.terms import Answer as Told
 from memory.domain.terms import RequestState
 from memory.models import PromotionRequest
-from memory.promotion import (
-    PROMOTION,
-    Said,
-    decide_promotion,
-    find_request,
-    post_request,
-)
+from memory.promotion import Said, decide_promotion
 from memory.record_page import read_record_page
+from memory.requests import PROMOTION, find_request, post_request
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.inbox.kinds import Answer, Given, Kind, Showing

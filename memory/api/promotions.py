@@ -22,17 +22,9 @@ from memory.domain.terms import Answer as Told
 from memory.edits import make_edit
 from memory.facts import MAX_OBJECT, MAX_TEXT
 from memory.models import Record
-from memory.promotion import (
-    MAX_BULK,
-    Said,
-    decide_many,
-    decide_promotion,
-    demand_person,
-    find_record,
-    find_request,
-    request_promotion,
-)
+from memory.promotion import MAX_BULK, Said, decide_many, decide_promotion, demand_person
 from memory.records import Proposal
+from memory.requests import find_record, find_request, request_promotion
 from memory.selectors import list_requests, moment_of
 from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented, query_parameter
 from verel_site.access.idempotency import Answer, answer_once

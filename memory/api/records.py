@@ -19,8 +19,8 @@ from memory.api.serializers import (
 from memory.domain.terms import ItemType, Kind
 from memory.evidence import MAX_EVIDENCE, Cited
 from memory.facts import MAX_OBJECT, MAX_TEXT, propose_fact
-from memory.promotion import find_record
 from memory.records import Proposed
+from memory.requests import find_record
 from memory.rules import propose_rule
 from memory.selectors import list_records, read_filter
 from verel_site.access.actors import Actor

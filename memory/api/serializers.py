@@ -56,7 +56,7 @@ class ProposalSerializer(Shape):
     expression = serializers.CharField(
         required=False, help_text="of a rule: `viewport <= 375 => require overflow-x-auto`"
     )
-    source = serializers.CharField(  # type: ignore[assignment]
+    source = serializers.CharField(  # type: ignore[assignment]  # a name of DRF's too
         required=False, help_text="who observed it, such as vision"
     )
     entailment = serializers.FloatField(required=False, help_text="0–1; below 0.5 is dropped")
@@ -72,7 +72,7 @@ class RetrievalSerializer(Shape):
 class RecordSerializer(Shape):
     record = serializers.UUIDField()
     project = serializers.UUIDField()
-    label = serializers.CharField()  # type: ignore[assignment]
+    label = serializers.CharField()  # type: ignore[assignment]  # a name of DRF's too
     number = serializers.IntegerField()
     kind = serializers.ChoiceField(KINDS)
     version = serializers.IntegerField()
@@ -92,7 +92,7 @@ class RecordSerializer(Shape):
     held_for = serializers.ListField(help_text="why it waits for a person")
     suppressed_by = serializers.UUIDField(allow_null=True)
     grounding = serializers.CharField()
-    source = serializers.CharField()  # type: ignore[assignment]
+    source = serializers.CharField()  # type: ignore[assignment]  # a name of DRF's too
     epistemic_confidence = serializers.FloatField(help_text="moves on evidence alone")
     support_count = serializers.IntegerField(help_text="independent runs")
     contradiction_count = serializers.IntegerField()
@@ -141,7 +141,7 @@ class PromotionAskSerializer(Shape):
 class PromotionSerializer(Shape):
     promotion = serializers.UUIDField()
     record = serializers.UUIDField()
-    label = serializers.CharField()  # type: ignore[assignment]
+    label = serializers.CharField()  # type: ignore[assignment]  # a name of DRF's too
     state = serializers.ChoiceField([one.value for one in RequestState])
     void_reason = serializers.CharField()
     content_digest = serializers.CharField()
@@ -226,7 +226,7 @@ class LeftOutSerializer(Shape):
 
 
 class AssemblySerializer(Shape):
-    context = serializers.UUIDField()  # type: ignore[assignment]
+    context = serializers.UUIDField()  # type: ignore[assignment]  # a name of DRF's too
     project = serializers.UUIDField()
     role = serializers.CharField()
     goal = serializers.CharField()

@@ -15,8 +15,8 @@ from memory.domain.archive import File, pack_files
 from memory.facts import propose_fact
 from memory.intentions import propose_intention
 from memory.models import Record
-from memory.promotion import request_promotion
 from memory.recall import assemble_context
+from memory.requests import request_promotion
 from memory.skills import upload_skill
 from tests.make import (
     append,

@@ -5,17 +5,8 @@ import pytest
 from memory.domain.terms import Answer, Standing, Trust
 from memory.facts import make_fact as draft_fact
 from memory.models import PromotionDecision, PromotionRequest, Record
-from memory.promotion import (
-    CannotAnswer,
-    NoGate,
-    PromotionClosed,
-    PromotionVoid,
-    ReasonNeeded,
-    Said,
-    decide_many,
-    decide_promotion,
-    request_promotion,
-)
+from memory.promotion import PromotionClosed, ReasonNeeded, Said, decide_many, decide_promotion
+from memory.requests import CannotAnswer, NoGate, PromotionVoid, request_promotion
 from tests.make import append, make_message, make_person, make_project, make_run
 from tests.memory.make import (
     CAP,

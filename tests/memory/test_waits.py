@@ -4,7 +4,7 @@ import pytest
 
 from memory.domain.terms import Answer
 from memory.models import PromotionRequest, Record
-from memory.promotion import PROMOTION, request_promotion
+from memory.requests import PROMOTION, request_promotion
 from tests.make import make_person, make_project
 from tests.memory.make import CAP, answer, cite, make_fact, make_source, make_verified, propose
 from verel_site.access.actors import SYSTEM, Actor
