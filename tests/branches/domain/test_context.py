@@ -1,6 +1,8 @@
 """Rehydration: pairing of calls, three formats, and one prefix for parent and fork."""
 
 import re
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, get_args
 
 import pytest
@@ -447,25 +449,32 @@ def test_a_tool_message_answers_a_call_of_the_message_it_follows(
             assert len(set(waiting)) == len(waiting)
 
 
+def together(messages: Sequence[Any]) -> list[tuple[str, list[Any]]]:
+    """As the API takes them: messages of one role that follow each other are one turn."""
+    return [
+        (role, [block for message in turn for block in message["content"]])
+        for role, turn in groupby(messages, key=lambda message: message["role"])
+    ]
+
+
 @given(lineages)
 def test_a_tool_result_block_answers_a_tool_use_of_the_message_it_follows(
     events: list[StoredEvent],
 ) -> None:
     waiting: list[str] = []
     seen: list[str] = []
-    messages = render_context(events, format="anthropic").messages
-    for message in messages:
-        blocks = message["content"]
+    turns = together(render_context(events, format="anthropic").messages)
+    for place, (role, blocks) in enumerate(turns, start=1):
         kinds = [block["type"] for block in blocks]
         results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
-        # What answers stands first, in the one message after the calls.
+        # What answers stands first, in the one turn after the calls.
         assert kinds[: len(results)] == ["tool_result"] * len(results)
         assert set(results) <= set(waiting)
         # At the very end a call may still wait.
-        assert set(results) == set(waiting) or message is messages[-1]
+        assert set(results) == set(waiting) or place == len(turns)
         waiting = [block["id"] for block in blocks if block["type"] == "tool_use"]
         seen += waiting
-        assert message["role"] == "assistant" or not waiting
+        assert role == "assistant" or not waiting
     assert len(set(seen)) == len(seen)
 
 
