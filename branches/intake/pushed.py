@@ -12,7 +12,6 @@ that those two find the fault and its pointer. What it does not see by itself it
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -22,6 +21,7 @@ import msgspec
 from django.utils import timezone
 from msgspec import UNSET, UnsetType
 from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
 
 from branches.domain.terms import PREFIXES, SERVER_SOURCE
 from branches.intake.batches import MAX_EVENT_BYTES, MAX_EVENTS, MAX_SOURCE, MAX_TYPE, Batch
@@ -32,7 +32,6 @@ from verel_site.kit.parsers import (
     JSONLinesParser,
     StrictJSONParser,
     decode_lines,
-    read_body,
 )
 from verel_site.kit.strict_json import MAX_DEPTH, decode, encode
 
@@ -87,16 +86,8 @@ class PushedJSONParser(StrictJSONParser):
 
     lines = False
 
-    def parse(
-        self,
-        stream: Any,
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        request = (parser_context or {})["request"]
-        pushed = Pushed(
-            read_body(stream, request.META.get("HTTP_CONTENT_ENCODING", "")), self.lines
-        )
+    def understand(self, raw: bytes, request: Request) -> Any:
+        pushed = Pushed(raw, self.lines)
         return pushed.value() if HEADER in request.headers else pushed
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
 
 from verel_site.kit import strict_json
 from verel_site.kit.refusals import Refusal
@@ -56,10 +57,8 @@ def _read_packed(stream: IO[bytes], encoding: str) -> bytes:
     return bytes(body)
 
 
-class StrictJSONParser(BaseParser):
-    """`application/json`; an empty body is an empty object."""
-
-    media_type = "application/json"
+class BodyParser(BaseParser):
+    """Reads a body whole, decompressed, and leaves to each media type what it makes of it."""
 
     def parse(
         self,
@@ -69,24 +68,30 @@ class StrictJSONParser(BaseParser):
     ) -> Any:
         request = (parser_context or {})["request"]
         raw = read_body(stream, request.META.get("HTTP_CONTENT_ENCODING", ""))
+        return self.understand(raw, request)
+
+    def understand(self, raw: bytes, request: Request) -> Any:
+        raise NotImplementedError
+
+
+class StrictJSONParser(BodyParser):
+    """`application/json`; an empty body is an empty object."""
+
+    media_type = "application/json"
+
+    def understand(self, raw: bytes, request: Request) -> Any:
         if not raw.strip():
             return {}
         return strict_json.decode(raw, max_depth=strict_json.MAX_DEPTH + ENVELOPE_DEPTH)
 
 
-class RawParser(BaseParser):
+class RawParser(BodyParser):
     """Any media type: the body as bytes, decompressed, for formats that are read elsewhere."""
 
     media_type = "*/*"
 
-    def parse(
-        self,
-        stream: Any,
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        request = (parser_context or {})["request"]
-        return read_body(stream, request.META.get("HTTP_CONTENT_ENCODING", ""))
+    def understand(self, raw: bytes, request: Request) -> Any:
+        return raw
 
 
 def decode_lines(raw: bytes) -> list[Any]:
@@ -99,19 +104,12 @@ def decode_lines(raw: bytes) -> list[Any]:
     ]
 
 
-class JSONLinesParser(BaseParser):
+class JSONLinesParser(BodyParser):
     """`application/jsonl`: one event a line; the same value as a JSON body `{"events": [...]}`."""
 
     media_type = "application/jsonl"
 
-    def parse(
-        self,
-        stream: Any,
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        request = (parser_context or {})["request"]
-        raw = read_body(stream, request.META.get("HTTP_CONTENT_ENCODING", ""))
+    def understand(self, raw: bytes, request: Request) -> Any:
         return {"events": decode_lines(raw)}
 
 
