@@ -1,6 +1,6 @@
 """What stands around every page: projects, navigation, keys, and the last merge's undo."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +21,7 @@ KEYS = [
     {
         "name": "Everywhere",
         "keys": [
-            ("Ctrl+K", "Search the project"),
+            ("Ctrl+K", "Search or jump"),
             ("?", "This list"),
             ("z", "Undo the last decision"),
             ("g r", "Go to runs"),
@@ -160,17 +160,21 @@ class Shell:
         )
 
     @property
-    def search_url(self) -> str:
-        return reverse("search", args=[self.project.slug]) if self.project else ""
+    def nav(self) -> list[NavEntry]:
+        return [
+            replace(entry, count=self._waiting) if entry.key == "inbox" else entry
+            for entry in self.places
+        ]
 
     @property
-    def nav(self) -> list[NavEntry]:
+    def places(self) -> list[NavEntry]:
+        """The navigation without its counts, which ask the database."""
         if self.project is None:
             return []
         slug = self.project.slug
         runs = reverse("run-list", args=[slug])
         entries = [
-            NavEntry("inbox", "Inbox", reverse("inbox"), "g w", self._waiting),
+            NavEntry("inbox", "Inbox", reverse("inbox"), "g w"),
             NavEntry("runs", "Runs", runs, "g r"),
             NavEntry("gate", "Gate", reverse("gate-policy", args=[slug]), "g g"),
             NavEntry("memory", "Memory", reverse("memory", args=[slug]), "g m"),

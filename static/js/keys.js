@@ -81,5 +81,9 @@ window.addEventListener("pageshow", () => deciding.clear());
 
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-open]");
-  if (opener) document.getElementById(opener.dataset.open)?.showModal();
+  const dialog = opener && document.getElementById(opener.dataset.open);
+  // A link that opens a dialog leads, without scripts, to the same on a page.
+  if (!dialog || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  dialog.showModal();
 });

@@ -237,6 +237,7 @@ PAGES: Final[dict[str, Row]] = {
         but=dict.fromkeys(NOBODY, 302),
         body={"old_password": "correct horse battery", **dict.fromkeys(NEW_PASSWORD, "{fresh}")},
     ),
+    "GET /jump/": SIGNED_IN(query="q=go", but={OTHER_KEY: 302}),
     "GET /kit/": ONLY(STAFF, but=dict.fromkeys(EVERYONE - {STAFF}, 404)),
     "GET /healthz": PUBLIC(),
     "GET /readyz": PUBLIC(),

@@ -108,7 +108,9 @@ def test_from_signing_in_to_a_dataset_in_the_hand(page: Page, story: Story) -> N
     row = json.loads(Path(awaited.value.path()).read_text())
     assert "50 mg" in row["chosen"][0]["content"]
 
-    page.get_by_role("searchbox", name="Search the project").fill("bolus")
-    page.get_by_role("searchbox", name="Search the project").press("Enter")
+    page.get_by_role("link", name="Search or jump").click()
+    page.get_by_role("searchbox", name="Search or jump").fill("bolus")
+    page.get_by_role("searchbox", name="Search or jump").press("Enter")
+    page.get_by_role("link", name="Search all events for “bolus”").click()
     page.locator(".hits a[data-row-link]", has_text="bolus").first.click()
     expect(page.locator("#event-detail")).to_contain_text("bolus")

@@ -13,4 +13,5 @@ urlpatterns = [
     path("login/", answer, name="login"),
     path("logout/", answer, name="logout"),
     path("password/", answer, name="password"),
+    path("jump/", answer, name="jump"),
 ]
