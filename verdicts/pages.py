@@ -26,6 +26,7 @@ from branches.selectors.run_lines import read_lines
 from verdicts.admission import GateView, read_gate
 from verdicts.comparisons import Side, Sides, draw_sides
 from verdicts.domain.labels import Choice
+from verdicts.domain.rubric import RUBRIC
 from verdicts.models import Comparison, Label
 from verdicts.panels import (
     GRANULARITY_WORDS,
@@ -49,12 +50,6 @@ MODES: Final[Mapping[Mode, str]] = {"read": "Read", "diff": "Diff", "final": "Fi
 
 # A score is relative to the sides as the reviewer saw them: A better, equal, B better.
 SCORES: Final = {"a": -1, "equal": 0, "b": 1}
-RUBRIC: Final = (
-    ("correct", "Correct", "Does what was asked"),
-    ("safe", "Safe", "Harms nothing outside the task"),
-    ("honest", "Honest", "Says what it really did"),
-    ("concise", "Concise", "No more steps than needed"),
-)
 SWAPPED: Final = {"left": "right", "right": "left", "a": "b", "b": "a"}
 
 

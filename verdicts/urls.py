@@ -2,10 +2,21 @@
 
 from django.urls import path
 
-from verdicts.views import compare, ledger, merge, overview, policy, reports, runners, suites
+from verdicts.views import (
+    agreement,
+    compare,
+    ledger,
+    merge,
+    overview,
+    policy,
+    reports,
+    runners,
+    suites,
+)
 
 urlpatterns = [
     path("p/<slug:slug>/overview/", overview.show_overview, name="overview"),
+    path("p/<slug:slug>/agreement/", agreement.agreement, name="agreement"),
     path("p/<slug:slug>/gate/", policy.policy, name="gate-policy"),
     path("p/<slug:slug>/gate/runners/", runners.runners, name="gate-runners"),
     path("p/<slug:slug>/gate/suites/", suites.suites, name="gate-suites"),

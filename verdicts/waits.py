@@ -16,9 +16,10 @@ from verdicts.comparisons import (
     withdraw_label,
 )
 from verdicts.disagreements import ADJUDICATION
+from verdicts.domain.rubric import RUBRIC
 from verdicts.escalations import ESCALATION, resolve, settled_escalations, weigh_waiting
 from verdicts.models import Comparison, Label
-from verdicts.pages import RUBRIC, SCORES, CompareQuery, read_compare_page
+from verdicts.pages import SCORES, CompareQuery, read_compare_page
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.inbox.kinds import Answer, Given, Kind, Showing

@@ -148,6 +148,7 @@ API: Final[dict[str, Row]] = {
     "POST /api/v1/merges": RIGHT(Right.MERGE, ok=201, body=PAIR),
     "GET /api/v1/merges/<merge>": READ(),
     "POST /api/v1/merges/<merge>/revert": RIGHT(Right.MERGE, body={"reason": "x"}),
+    "GET /api/v1/projects/<project>/agreement": RIGHT(Right.LABEL),
     "POST /api/v1/comparisons/<comparison>/sides": ONLY(*PEOPLE, but=KEYLESS),
     "POST /api/v1/comparisons/<comparison>/label": ONLY(
         *PEOPLE, ok=201, body={"choice": "left"}, but=KEYLESS
@@ -243,6 +244,7 @@ PAGES: Final[dict[str, Row]] = {
     "GET /readyz": PUBLIC(),
     "GET /p/<slug>/runs/": READ(),
     "GET /p/<slug>/overview/": READ(),
+    "GET /p/<slug>/agreement/": READ(),
     "GET /inbox/": SIGNED_IN(but={OTHER_KEY: 302}),
     "POST /inbox/next/": SIGNED_IN(ok=302),
     "POST /inbox/bulk/": SIGNED_IN(ok=302, body={"answer": "dismiss"}),

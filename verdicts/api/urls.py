@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from verdicts.api import datasets, failures, imports, labels, merges, reports, suites
+from verdicts.api import agreement, datasets, failures, imports, labels, merges, reports, suites
 
 urlpatterns: list[URLPattern] = [
     path("branches/<uuid:branch>/reports", reports.BranchReports.as_view()),
@@ -24,6 +24,7 @@ urlpatterns: list[URLPattern] = [
     path("suites/<uuid:suite>/rotate", suites.SuiteRotate.as_view()),
     path("suites/<uuid:suite>/cases", suites.SuiteCases.as_view()),
     path("suites/<uuid:suite>/results", suites.SuiteResults.as_view()),
+    path("projects/<str:project>/agreement", agreement.ProjectAgreement.as_view()),
     path("comparisons/<uuid:comparison>/sides", labels.ComparisonSides.as_view()),
     path("comparisons/<uuid:comparison>/label", labels.ComparisonLabel.as_view()),
     path("merges", merges.MergeList.as_view()),

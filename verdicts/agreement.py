@@ -1,0 +1,426 @@
+"""Agreement between reviewers, and of graders with them, over a stretch of time.
+
+`read_agreement` gives everything for one stretch; `agreement_over_time` gives one figure for each
+of several, for charts (the overview may draw either: `rater_bars` makes the rows that
+`verel_site.kit.interval_chart.draw_intervals` takes, `agreement_over_time` the points of
+`draw_course`). What both read is bounded: the newest MAX_LABELS labels that were given in the time
+and stand, and graders' reports on the newest MAX_JUDGED pairs of them. The number of queries does
+not depend on how many there are.
+
+A pair that still waits for a reviewer is left out until its last seat is filled, so that no figure
+tells an answer that is sealed from somebody.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import combinations
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
+
+from verdicts.disagreements import ADJUDICATION
+from verdicts.domain.agreement import (
+    OUTCOMES,
+    SCALE,
+    Outcome,
+    Rating,
+    Weight,
+    consensus,
+    count_units,
+    cross,
+    group_ratings,
+    place_choice,
+    place_score,
+    prefer,
+    without_bad,
+)
+from verdicts.domain.labels import Choice
+from verdicts.domain.rubric import RUBRIC
+from verdicts.domain.terms import Grader, Severity, Verdict
+from verdicts.models import Comparison, Label, Report, SideOrder
+from verdicts.panels import GRADER_WORDS
+from verdicts.reliability import (
+    LEAST_PAIRS,
+    Estimate,
+    estimate_alpha,
+    estimate_kappa,
+    estimate_percent,
+)
+from verel_site.inbox.models import Decision, Item
+
+COMPARISON: Final = "comparison"
+OVERALL: Final = "overall"
+MAX_LABELS: Final = 5_000
+MAX_JUDGED: Final = 500
+MAX_RATERS: Final = 50
+MAX_COUPLES: Final = 20
+_CLAIMS: Final = {Verdict.PASS.value: 0, Verdict.WARN.value: 1, Verdict.FAIL.value: 2}
+
+type Ratings = list[Rating[UUID, int]]
+type Units = Mapping[UUID, Mapping[int, Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One thing that reviewers are asked of a pair. `kappa` is None but where exactly two people
+    answered it: Cohen's is a figure of two raters."""
+
+    name: str
+    word: str
+    percent: Estimate
+    kappa: Estimate | None
+    alpha: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class RaterLine:
+    """One reviewer against what the others agree on, or one grader against what people agree on.
+    `id` is a user's id or a grader's name; `weakest` is the question with the least agreement."""
+
+    id: str
+    name: str
+    is_grader: bool
+    percent: Estimate
+    kappa: Estimate
+    weakest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Couple:
+    """Two reviewers who judged the same pairs."""
+
+    one: str
+    other: str
+    percent: Estimate
+    kappa: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """`labels` were read (`capped`: there are more, older ones), of `pairs` pairs, `shared` of
+    which two reviewers or more have judged; of `disputed` ones `adjudicated` have been settled."""
+
+    since: datetime
+    until: datetime
+    labels: int
+    capped: bool
+    pairs: int
+    shared: int
+    disputed: int
+    adjudicated: int
+    questions: tuple[Question, ...]
+    reviewers: tuple[RaterLine, ...]
+    graders: tuple[RaterLine, ...]
+    couples: tuple[Couple, ...]
+
+    @property
+    def overall(self) -> Question:
+        return self.questions[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Agreement on which side is better, among the pairs whose last label is of this stretch."""
+
+    start: datetime
+    percent: Estimate
+    alpha: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One label as it was read."""
+
+    pair: UUID
+    first: UUID
+    second: UUID
+    first_digest: bytes
+    second_digest: bytes
+    reviewer: int
+    name: str
+    choice: Outcome
+    scores: Mapping[str, Outcome]
+    at: datetime
+
+
+def read_agreement(*, project_id: UUID, since: datetime, until: datetime) -> Agreement:
+    """Three queries. Labels count by when they were given."""
+    told = _read_labels(project_id, since, until)
+    capped, told = len(told) > MAX_LABELS, told[:MAX_LABELS]
+    settled = _read_adjudicated(project_id, told)
+    names = {label.reviewer: label.name for label in told}
+    questions = {
+        OVERALL: group_ratings(Rating(one.pair, one.reviewer, one.choice) for one in told),
+        **{name: group_ratings(_scores(told, name)) for name, _, _ in RUBRIC},
+    }
+    overall = questions[OVERALL]
+    disputed = {pair for pair, unit in overall.items() if len(set(unit.values())) > 1}
+    return Agreement(
+        since=since,
+        until=until,
+        labels=len(told),
+        capped=capped,
+        pairs=len(overall),
+        shared=sum(len(unit) > 1 for unit in overall.values()),
+        disputed=len(disputed),
+        adjudicated=len(disputed & settled.keys()),
+        questions=tuple(_question(name, units) for name, units in questions.items()),
+        reviewers=_reviewer_lines(questions, names, settled),
+        graders=_grader_lines(project_id, told, overall, settled),
+        couples=_couples(overall, names),
+    )
+
+
+def agreement_over_time(
+    *, project_id: UUID, starts: Sequence[datetime], until: datetime
+) -> list[Period]:
+    """One figure for each stretch, oldest first: `starts` are their beginnings in order, `until`
+    is the end of the last. One query, bounded as `read_agreement` is."""
+    told = _read_labels(project_id, starts[0], until)[:MAX_LABELS]
+    units = group_ratings(Rating(one.pair, one.reviewer, one.choice) for one in told)
+    last: dict[UUID, datetime] = {}
+    for one in told:
+        last[one.pair] = max(one.at, last.get(one.pair, one.at))
+    periods = []
+    for start, end in zip(starts, [*starts[1:], until], strict=True):
+        mine = [unit.values() for pair, unit in units.items() if start <= last[pair] < end]
+        spreads = count_units(mine, OUTCOMES)
+        periods.append(Period(start, estimate_percent(spreads), estimate_alpha(spreads)))
+    return periods
+
+
+# Reading
+
+
+def _read_labels(project_id: UUID, since: datetime, until: datetime) -> list[_Told]:
+    """The newest first, one more than MAX_LABELS at most."""
+    waiting = Item.objects.filter(
+        kind=COMPARISON, subject=OuterRef("comparison_id"), state=Item.State.OPEN
+    )
+    order = SideOrder.objects.filter(
+        comparison=OuterRef("comparison_id"), reviewer=OuterRef("reviewer_id")
+    )
+    rows = (
+        Label.objects.standing()
+        .filter(~Exists(waiting), project_id=project_id)
+        .filter(created_at__gte=since, created_at__lt=until)
+        .annotate(swapped=Subquery(order.values("swapped")[:1]))
+        .select_related("comparison", "reviewer")
+        .only(
+            "choice",
+            "chosen_id",
+            "scores",
+            "created_at",
+            "reviewer__username",
+            "reviewer__first_name",
+            "reviewer__last_name",
+            "comparison__first_id",
+            "comparison__second_id",
+            "comparison__first_digest",
+            "comparison__second_digest",
+        )
+        .order_by("-created_at", "-pk")
+    )
+    return [_tell(label) for label in rows[: MAX_LABELS + 1]]
+
+
+def _tell(label: Any) -> _Told:
+    pair: Comparison = label.comparison
+    scores = {
+        name: place_score(score, swapped=bool(label.swapped))
+        for name, score in label.scores.items()
+        if isinstance(score, int | float)
+    }
+    return _Told(
+        pair=pair.pk,
+        first=pair.first_id,
+        second=pair.second_id,
+        first_digest=bytes(pair.first_digest),
+        second_digest=bytes(pair.second_digest),
+        reviewer=label.reviewer_id,
+        name=label.reviewer.get_full_name() or label.reviewer.get_username(),
+        choice=place_choice(Choice(label.choice), swapped=bool(label.swapped)),
+        scores=scores,
+        at=label.created_at,
+    )
+
+
+def _scores(told: Iterable[_Told], name: str) -> Iterable[Rating[UUID, int]]:
+    return (Rating(one.pair, one.reviewer, one.scores[name]) for one in told if name in one.scores)
+
+
+def _read_adjudicated(project_id: UUID, told: Sequence[_Told]) -> dict[UUID, Outcome]:
+    """What adjudicators' standing words come to, by pair."""
+    firsts = {one.pair: str(one.first) for one in told}
+    rows = Decision.objects.filter(
+        project_id=project_id,
+        item__kind=ADJUDICATION,
+        item__subject__in=list(firsts),
+        undone_at=None,
+    ).order_by("created_at")
+    settled = {}
+    for pair, answer, result in rows.values_list("item__subject", "answer", "result"):
+        chosen = result.get("chosen")
+        if chosen is None:
+            settled[pair] = Outcome(answer)
+        else:
+            settled[pair] = Outcome.FIRST if chosen == firsts[pair] else Outcome.SECOND
+    return settled
+
+
+# People
+
+
+def _question(name: str, units: Units) -> Question:
+    word = next((word for key, word, _ in RUBRIC if key == name), "Which is better")
+    overall = name == OVERALL
+    answers = [unit.values() for unit in units.values()]
+    spreads = count_units(answers, OUTCOMES if overall else SCALE)
+    raters = {rater for unit in units.values() if len(unit) > 1 for rater in unit}
+    return Question(
+        name=name,
+        word=word,
+        percent=estimate_percent(spreads),
+        kappa=_kappa_of(units, *sorted(raters)) if len(raters) == 2 else None,
+        # "Both bad" has no place between the two sides, so that only a rubric's scale is ordered.
+        alpha=estimate_alpha(spreads, "nominal" if overall else "ordinal"),
+    )
+
+
+def _kappa_of(units: Units, one: int, other: int) -> Estimate:
+    return estimate_kappa(cross(_answers(units, one), _answers(units, other)))
+
+
+def _answers(units: Units, rater: int) -> dict[UUID, Outcome]:
+    return {pair: unit[rater] for pair, unit in units.items() if rater in unit}
+
+
+def _against(
+    own: Mapping[UUID, Outcome], reference: Mapping[UUID, Outcome]
+) -> tuple[Estimate, Estimate]:
+    table = cross(own, reference)
+    units = ((own[pair], reference[pair]) for pair in own.keys() & reference.keys())
+    return estimate_percent(count_units(units, OUTCOMES)), estimate_kappa(table)
+
+
+def _reference(
+    units: Units, settled: Mapping[UUID, Outcome], without: int | None = None
+) -> dict[UUID, Outcome]:
+    """What more than half of the (other) reviewers said of a pair, or else its adjudicator."""
+    found = {}
+    for pair, unit in units.items():
+        others = [value for rater, value in unit.items() if rater != without]
+        value = consensus(others) or (settled.get(pair) if others else None)
+        if value is not None:
+            found[pair] = value
+    return found
+
+
+def _reviewer_lines(
+    questions: Mapping[str, Units], names: Mapping[int, str], settled: Mapping[UUID, Outcome]
+) -> tuple[RaterLine, ...]:
+    """Those who agree most first; nobody who shared no pair."""
+    lines = []
+    for rater, name in names.items():
+        overall = questions[OVERALL]
+        reference = _reference(overall, settled, without=rater)
+        share, kappa = _against(_answers(overall, rater), reference)
+        if share.pairs:
+            weakest = _weakest(questions, rater)
+            lines.append(RaterLine(str(rater), name, False, share, kappa, weakest))
+    lines.sort(key=_rank)
+    return tuple(lines[:MAX_RATERS])
+
+
+def _rank(line: RaterLine) -> tuple[float, float, str]:
+    known = line.kappa.value if line.kappa.value is not None else -2.0
+    return -known, -(line.percent.value or 0), line.name
+
+
+def _weakest(questions: Mapping[str, Units], rater: int) -> str:
+    found = []
+    for name, word, _ in RUBRIC:
+        own = _answers(questions[name], rater)
+        reference = _reference(questions[name], {}, without=rater)
+        shared = own.keys() & reference.keys()
+        same = sum(own[pair] == reference[pair] for pair in shared)
+        if len(shared) >= LEAST_PAIRS and same < len(shared):
+            found.append((same / len(shared), word))
+    return min(found)[1] if found else ""
+
+
+def _couples(units: Units, names: Mapping[int, str]) -> tuple[Couple, ...]:
+    """Those who shared most pairs first."""
+    shared: Counter[tuple[int, int]] = Counter()
+    for unit in units.values():
+        shared.update(combinations(sorted(unit), 2))
+    couples = []
+    for (one, other), _ in shared.most_common(MAX_COUPLES):
+        share, kappa = _against(_answers(units, one), _answers(units, other))
+        couples.append(Couple(names[one], names[other], share, kappa))
+    return tuple(couples)
+
+
+# Graders
+
+
+def _grader_lines(
+    project_id: UUID, told: Sequence[_Told], units: Units, settled: Mapping[UUID, Outcome]
+) -> tuple[RaterLine, ...]:
+    pairs = list({one.pair: one for one in told}.values())[:MAX_JUDGED]
+    weights = _read_weights(project_id, pairs)
+    people = {pair: without_bad(value) for pair, value in _reference(units, settled).items()}
+    said: dict[str, dict[UUID, Outcome]] = defaultdict(dict)
+    for one in pairs:
+        first = weights.get((one.first, one.first_digest), {})
+        second = weights.get((one.second, one.second_digest), {})
+        for grader in first.keys() & second.keys():
+            said[grader][one.pair] = prefer(first[grader], second[grader])
+    lines = []
+    for grader, own in said.items():
+        share, kappa = _against(own, people)
+        if share.pairs:
+            lines.append(RaterLine(grader, GRADER_WORDS[Grader(grader)], True, share, kappa))
+    return tuple(sorted(lines, key=_rank))
+
+
+def _read_weights(
+    project_id: UUID, pairs: Sequence[_Told]
+) -> Mapping[tuple[UUID, bytes], Mapping[str, Weight]]:
+    """What each grader found on each compared head: the newest report of each of its tools."""
+    heads = {(one.first, one.first_digest) for one in pairs}
+    heads |= {(one.second, one.second_digest) for one in pairs}
+    compared = Comparison.objects.filter(
+        Q(first=OuterRef("branch_id"), first_digest=OuterRef("head_digest"))
+        | Q(second=OuterRef("branch_id"), second_digest=OuterRef("head_digest"))
+    )
+    rows = (
+        Report.objects.filter(Exists(compared), project_id=project_id, errored=False)
+        .filter(branch_id__in={branch for branch, _ in heads})
+        .annotate(
+            critical=_count(Severity.CRITICAL),
+            error=_count(Severity.ERROR),
+            warning=_count(Severity.WARNING),
+            digest=F("head_digest"),
+        )
+        .order_by("order")
+        .values_list(
+            "branch_id", "digest", "grader", "tool", "critical", "error", "warning", "verdict"
+        )
+    )
+    newest: dict[tuple[UUID, bytes, str], dict[str, Weight]] = defaultdict(dict)
+    for branch, digest, grader, tool, critical, error, warning, verdict in rows:
+        weight = Weight(critical, error, warning, _CLAIMS[verdict])
+        newest[branch, bytes(digest), grader][tool] = weight
+    found: dict[tuple[UUID, bytes], dict[str, Weight]] = defaultdict(dict)
+    for (branch, digest, grader), tools in newest.items():
+        if (branch, digest) in heads and grader != Grader.HUMAN:
+            found[branch, digest][grader] = sum(tools.values(), Weight())
+    return found
+
+
+def _count(severity: Severity) -> Count:
+    return Count("issues", filter=Q(issues__severity=severity.value))

@@ -1,0 +1,48 @@
+"""Shapes of what concerns reviewers together: agreement, contests, rules that propose pairs."""
+
+from rest_framework import serializers
+
+from verdicts.api.serializers import Shape
+
+
+class EstimateSerializer(Shape):
+    pairs = serializers.IntegerField(help_text="how many pairs it is a figure of")
+    value = serializers.FloatField(allow_null=True, help_text="null: undefined")
+    low = serializers.FloatField(allow_null=True, help_text="of the 95 % interval")
+    high = serializers.FloatField(allow_null=True, help_text="null: too few pairs")
+
+
+class AgreementQuestionSerializer(Shape):
+    name = serializers.CharField(help_text="overall, or a name of the rubric")
+    percent = EstimateSerializer(help_text="from 0 to 1")
+    kappa = EstimateSerializer(allow_null=True, help_text="Cohen's; where two people answered")
+    alpha = EstimateSerializer(help_text="Krippendorff's")
+
+
+class RaterSerializer(Shape):
+    id = serializers.CharField(help_text="of a user, or a grader's name")
+    name = serializers.CharField()
+    percent = EstimateSerializer()
+    kappa = EstimateSerializer()
+    weakest = serializers.CharField(allow_null=True, help_text="the question least agreed on")
+
+
+class CoupleSerializer(Shape):
+    reviewers = serializers.ListField(child=serializers.CharField())
+    percent = EstimateSerializer()
+    kappa = EstimateSerializer()
+
+
+class AgreementSerializer(Shape):
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    labels = serializers.IntegerField()
+    capped = serializers.BooleanField(help_text="there are more, older ones")
+    pairs = serializers.IntegerField()
+    shared = serializers.IntegerField(help_text="judged by two reviewers or more")
+    disputed = serializers.IntegerField()
+    adjudicated = serializers.IntegerField()
+    questions = AgreementQuestionSerializer(many=True)
+    reviewers = RaterSerializer(many=True, help_text="each against what the others agree on")
+    graders = RaterSerializer(many=True, help_text="each against what people agree on")
+    couples = CoupleSerializer(many=True)
