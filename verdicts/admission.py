@@ -20,7 +20,7 @@ from verdicts.domain.facts import (
     RequiredGrader,
     Standing,
 )
-from verdicts.domain.gate import decide_gate
+from verdicts.domain.gate import decide_gate, owes_receipt
 from verdicts.domain.ledger import guard_regressions
 from verdicts.domain.terms import PRECISE, Confidence, Grader, IssueKind, Severity, Verdict
 from verdicts.guard import Guard, read_guard
@@ -93,6 +93,7 @@ class GateView:
             "graders": [
                 {
                     "grader": line.grader.value,
+                    "name": line.name or line.grader.value,
                     "standing": line.verdict,
                     "advisory": line.advisory,
                     "required": line.required,
@@ -121,7 +122,7 @@ def read_gates(branches: Sequence[Branch], *, policy: Policy | None = None) -> d
         return {}
     policy = policy or current_policy(project_id=branches[0].project_id)
     required = _read_required(policy)
-    suites = _read_suites(branches[0]) if required else {}
+    suites = _read_suites(branches[0].project_id) if required else {}
     told: dict[UUID, list[Report]] = {branch.pk: [] for branch in branches}
     reports = Report.objects.filter(branch__in=told).order_by("order")
     for report in reports.select_related("runner").prefetch_related("issues"):
@@ -220,9 +221,24 @@ def _read_required(policy: Policy) -> list[RequiredGrader]:
     return [RequiredGrader(Grader(row["grader"]), row.get("suite")) for row in policy.required]
 
 
-def _read_suites(branch: Branch) -> dict[Grader, frozenset[str]]:
+def read_owing(policy: Policy) -> frozenset[Grader]:
+    """Graders whose reports count by their receipts alone, under a policy of a project."""
+    required = _read_required(policy)
+    suites = _read_suites(policy.project_id) if required else {}
+    return frozenset(
+        item.grader
+        for item in required
+        if owes_receipt(
+            item,
+            suites.get(item.grader, frozenset()),
+            receipts_required=policy.receipts_required,
+        )
+    )
+
+
+def _read_suites(project_id: UUID) -> dict[Grader, frozenset[str]]:
     frozen: dict[Grader, set[str]] = {}
-    for suite in Suite.objects.frozen().filter(project_id=branch.project_id):
+    for suite in Suite.objects.frozen().filter(project_id=project_id):
         frozen.setdefault(Grader(suite.grader), set()).add(suite.digest)
     return {grader: frozenset(digests) for grader, digests in frozen.items()}
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from branches.models import Branch, Event
 from verdicts.domain.ledger import Turn
-from verdicts.domain.terms import Grader
+from verdicts.domain.terms import Grader, IssueKind
 from verdicts.failure_models import Failure, FailureEntry, FailureLine, KnownBug
 from verdicts.failure_selectors import (
     FailureFilter,
@@ -60,6 +60,14 @@ _GRADERS: Final = (
     Grader.HUMAN,
     Grader.OTHER,
 )
+# What code fails by comes first.
+_CODE_KINDS: Final = (
+    IssueKind.TEST_FAILURE,
+    IssueKind.TYPE_ERROR,
+    IssueKind.LINT,
+    IssueKind.VULNERABILITY,
+)
+_KINDS: Final = (*_CODE_KINDS, *(kind for kind in IssueKind if kind not in _CODE_KINDS))
 _TURNS: Final = {
     Turn.OPENED: ("fail", "Opened"),
     Turn.RETURNED: ("error", "Came back"),
@@ -171,6 +179,7 @@ class LedgerPage:
     window: Window
     states: tuple[LedgerFacet, ...]
     graders: tuple[LedgerFacet, ...]
+    kinds: tuple[LedgerFacet, ...]
     failures_href: str
     bugs_href: str
     newest_href: str
@@ -211,6 +220,7 @@ def read_ledger_page(
         window=window,
         states=_state_facets(wanted, here),
         graders=_grader_facets(wanted, here),
+        kinds=_kind_facets(wanted, here),
         failures_href=here,
         bugs_href=f"{here}?view=bugs",
         newest_href=newest if after else "",
@@ -267,6 +277,18 @@ def _grader_facets(wanted: FailureFilter, here: str) -> tuple[LedgerFacet, ...]:
         LedgerFacet("", word, here + _query(replace(wanted, source=key)), wanted.source == key)
         for key, word in named
     )
+
+
+def _kind_facets(wanted: FailureFilter, here: str) -> tuple[LedgerFacet, ...]:
+    named = [("", "Any kind"), *((one.value, _tell_kind(one)) for one in _KINDS)]
+    return tuple(
+        LedgerFacet("", word, here + _query(replace(wanted, kind=key)), wanted.kind == key)
+        for key, word in named
+    )
+
+
+def _tell_kind(kind: IssueKind) -> str:
+    return kind.replace("_", " ").capitalize()
 
 
 def _row(failure: Failure, here: str, wanted: FailureFilter, chosen: UUID | None) -> FailureRow:

@@ -80,7 +80,7 @@ def gate_panel(gate: GateView) -> GatePanel:
     lines = [
         GateLine(
             verdict=line.verdict,
-            name=GRADER_WORDS[line.grader],
+            name=line.name.capitalize() or GRADER_WORDS[line.grader],
             # The name stands before it already.
             why=line.why.removeprefix(f"{line.grader}: "),
             proof=line.proof or ("required" if line.required else ""),

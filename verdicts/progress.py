@@ -6,7 +6,15 @@ from typing import Any
 
 from branches.models import Branch
 from verdicts.admission import report_facts
-from verdicts.domain.progress import Advice, Iteration, Limits, advise, name_rung
+from verdicts.counting import read_counting
+from verdicts.domain.progress import (
+    Advice,
+    Iteration,
+    Limits,
+    advise,
+    find_proofs,
+    name_rung,
+)
 from verdicts.models import Failure, Policy, Report
 from verdicts.policies import current_policy, limits_json, limits_of
 from verel_site.access.actors import Actor
@@ -44,9 +52,11 @@ def read_progress(*, actor: Actor, branch: Branch, policy: Policy | None = None)
     told = list(rows.select_related("runner").prefetch_related("issues"))
     limits = limits_of(policy)
     history = _iterate(told, branch.run.model, limits.ladder)
+    maybe = {proof.fingerprint for proof in find_proofs(history, limits)}
+    counting = read_counting(policy=policy, fingerprints=maybe, reports=told)
     return Progress(
         branch=branch,
-        advice=advise(history, limits, _held(branch)),
+        advice=advise(history, limits, _held(branch), counting),
         limits=limits,
         policy_version=policy.version,
         heads=tuple(bytes.fromhex(one.head) for one in history),

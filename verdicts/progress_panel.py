@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from verdicts.domain.progress import Advice, Flaky, Step
+from verdicts.domain.flakiness import Flaky
+from verdicts.domain.progress import Advice, Step
 from verdicts.panels import GRADER_WORDS, short_digest
 from verdicts.progress import Progress
 

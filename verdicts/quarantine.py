@@ -4,19 +4,19 @@ The ticket is an entry of the ledger. The server writes one where a precise tool
 itself on one head; a person may, with a reason. Both stand in the audit log.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 from itertools import batched
 from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max, OuterRef, Subquery
+from django.db.models import Case, OuterRef, Q, Subquery, When
 
 from verdicts.admission import report_facts
+from verdicts.counting import read_counting
 from verdicts.domain.facts import ReceiptStanding
+from verdicts.domain.flakiness import MAX_RERUNS, Flaky, prove_flaky
 from verdicts.domain.ledger import Turn
-from verdicts.domain.progress import find_flaky
 from verdicts.domain.terms import PRECISE
 from verdicts.failure_models import Failure, FailureEntry
 from verdicts.models import Report
@@ -26,8 +26,6 @@ from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import Forbidden, NotFound, Refusal, Unprocessable
 
-# Reruns of one head that are compared; a probe asks for three.
-MAX_RERUNS: Final = 20
 MAX_REASON: Final = 4_000
 # What an act of the audit log names of many.
 MAX_NAMED: Final = 100
@@ -154,37 +152,32 @@ def _write_tickets(
 
 
 def quarantine_flaky(*, report: Report, failures: Mapping[str, Failure]) -> None:
-    """Writes a ticket for each of these failures that came and went between the report and earlier
-    runs of its tool on the same head, once there are as many as the project's probe takes. Call
-    with the failures locked.
-
-    Runs are compared like with like: where one is proven by a receipt, only proven ones count, so
-    that whoever may push a report, but can not sign one, talks no failure out of the gate.
+    """Writes a ticket for each of these failures that the runs on the report's head prove flaky;
+    `domain.flakiness` says when they do, and whose runs count. Call with the failures locked.
     """
     if report.grader not in PRECISE or report.errored:
         return
     runs = _read_runs(report)
     if len(runs) < 2:
         return
-    reruns = limits_of(current_policy(project_id=report.project_id)).reruns
-    flaky = find_flaky([report_facts(run) for run in runs])
-    held = sorted(key for key in flaky if key in failures and failures[key].ticket_id is None)
-    lifted = _read_lifts([failures[key].pk for key in held])
-    reasons = {}
-    for since in {lifted.get(failures[key].pk) for key in held}:
-        counted = [run for run in runs if since is None or run.received_at > since]
-        if len(counted) < reruns:
-            continue
-        still = find_flaky([report_facts(run) for run in counted])
-        for key in held:
-            if lifted.get(failures[key].pk) == since and key in still:
-                reasons[key] = _tell_flaky(report, key, counted)
+    policy = current_policy(project_id=report.project_id)
+    reruns = limits_of(policy).reruns
+    if len(runs) < reruns:
+        return
+    told = [report_facts(run) for run in runs]
+    free = {key for key, failure in failures.items() if failure.ticket_id is None}
+    maybe = {proof.fingerprint for proof in prove_flaky(told, reruns=reruns)} & free
+    if not maybe:
+        return
+    counting = read_counting(policy=policy, fingerprints=maybe, reports=runs)
+    proofs = prove_flaky(told, reruns=reruns, counting=counting)
+    reasons = {one.fingerprint: _tell_flaky(one) for one in proofs if one.fingerprint in maybe}
     if reasons:
         _write_tickets(failures, reasons, SYSTEM, report)
 
 
 def _read_runs(report: Report) -> list[Report]:
-    """This run and the ones before it that may be compared with it, oldest first."""
+    """This run and those before it on one head, oldest first; the proven ones where there are any."""
     rows = Report.objects.filter(
         branch=report.branch_id,
         head_digest=report.head_digest,
@@ -193,22 +186,17 @@ def _read_runs(report: Report) -> list[Report]:
         errored=False,
         order__lte=report.order,
     )
-    runs = list(rows.order_by("-order")[:MAX_RERUNS])
-    proven = [run for run in runs if run.receipt_standing == ReceiptStanding.VALID]
-    told = [run.pk for run in (proven or runs)]
-    if len(told) < 2:
-        return []
-    found = rows.filter(pk__in=told).select_related("runner").prefetch_related("issues")
-    return list(found.order_by("order"))
+    proven = Q(receipt_standing=ReceiptStanding.VALID.value, runner__revoked_at__isnull=True)
+    ranked = rows.annotate(proven=Case(When(proven, then=1), default=0)).order_by(
+        "-proven", "-order"
+    )
+    told = list(ranked.values_list("pk", "proven")[:MAX_RERUNS])
+    best = told[0][1] if told else 0
+    newest = [pk for pk, mark in told if mark == best]
+    runs = Report.objects.filter(pk__in=newest).select_related("runner")
+    return list(runs.prefetch_related("issues").order_by("order"))
 
 
-def _read_lifts(failures: Collection[UUID]) -> dict[UUID, datetime]:
-    """When a person lifted the last quarantine of each."""
-    rows = FailureEntry.objects.filter(failure__in=failures, turn=Turn.LIFTED.value)
-    return dict(rows.values_list("failure").annotate(last=Max("at")))
-
-
-def _tell_flaky(report: Report, key: str, runs: Sequence[Report]) -> str:
-    found = sum(any(issue.fingerprint == key for issue in run.issues.all()) for run in runs)
-    named = f"{report.grader} ({report.tool})" if report.tool else report.grader
-    return f"{named} found it in {found} of {len(runs)} runs on one head"
+def _tell_flaky(proof: Flaky) -> str:
+    named = f"{proof.grader} ({proof.tool})" if proof.tool else proof.grader
+    return f"{named} found it in {proof.found} of {proof.runs} runs on one head"

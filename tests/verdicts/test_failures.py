@@ -12,11 +12,12 @@ from django.test.utils import CaptureQueriesContext
 from branches.models import Branch
 from tests import make
 from tests.branches.story import tell_story
-from tests.verdicts.make import make_issue, make_report, make_runner, push, push_proven
+from tests.verdicts.make import make_issue, make_report, make_runner, push, push_proven, require
 from verdicts.admission import read_gate
 from verdicts.domain.ledger import Turn
 from verdicts.failures import fill_in
 from verdicts.models import Failure, FailureEntry, FailureLine, Issue, Report
+from verdicts.progress import read_progress
 from verdicts.quarantine import lift_quarantine
 from verdicts.reports import file_report
 from verdicts.soundness import find_faults
@@ -76,7 +77,7 @@ def test_a_failure_is_opened_resolved_and_comes_back_as_a_regression() -> None:
     assert (failure.first_report_id, failure.last_report_id) == (first.pk, again.pk)
     [text] = [text for text in gate_texts(trunk) if "regression" in text]
     assert text.startswith(
-        f"other: error, regression at test_clamp.py: {failure.fingerprint} came back, resolved on "
+        f"regression guard: error, regression at test_clamp.py: {failure.fingerprint} came back, resolved on "
     )
     assert "by report 2 on main of r-1" in text
     assert faults(trunk) == []
@@ -212,6 +213,56 @@ def test_an_unsigned_run_talks_no_signed_failure_out_of_the_gate() -> None:
     push(trunk)
     push(trunk, elapsed_ms=1)
     assert only().ticket is None
+
+
+def test_unsigned_runs_quarantine_nothing_where_the_policy_asks_for_receipts() -> None:
+    _, trunk = make.make_run()
+    require(trunk.project, "test")
+    probe(trunk, 1)
+    assert only().ticket is None
+    assert read_progress(actor=SYSTEM, branch=trunk).advice.quarantined == ()
+
+
+def test_unsigned_runs_of_one_branch_do_not_quarantine_what_a_runner_found_on_another() -> None:
+    _, trunk = make.make_run()
+    _, other = make.make_run(trunk.project)
+    push_proven(make_runner(trunk.project), trunk, issues=[make_issue()])
+    probe(other, 1)
+    assert only().ticket is None
+    assert any(text.startswith("test: error") for text in gate_texts(trunk))
+    assert read_progress(actor=SYSTEM, branch=other).advice.quarantined == ()
+
+
+def test_signed_runs_that_disagree_quarantine_what_a_runner_found() -> None:
+    _, trunk = make.make_run()
+    signer = make_runner(trunk.project)
+    for issues in ([make_issue()], [], [make_issue()]):
+        push_proven(signer, trunk, issues=issues)
+    assert only().ticket is not None
+
+
+def test_the_loop_and_the_ledger_have_one_rule_of_what_is_flaky() -> None:
+    _, trunk = make.make_run()
+
+    def told() -> tuple[int, bool]:
+        advice = read_progress(actor=SYSTEM, branch=trunk).advice
+        return len(advice.flaky), only().ticket is not None
+
+    push(trunk, issues=[make_issue()])
+    push(trunk)
+    assert told() == (0, False), "two runs are no probe"
+    advice = read_progress(actor=SYSTEM, branch=trunk).advice
+    assert (advice.step, advice.target) == ("probe", only().fingerprint)
+    push(trunk, elapsed_ms=1)
+    assert told() == (1, True)
+    curator = make.make_person(trunk.project, Role.CURATOR)
+    lift_quarantine(failure_id=only().pk, actor=curator, reason="the fixture was at fault")
+    assert told() == (0, False)
+    push(trunk, issues=[make_issue()], elapsed_ms=2)
+    push(trunk, elapsed_ms=3)
+    assert told() == (0, False)
+    push(trunk, issues=[make_issue()], elapsed_ms=4)
+    assert told() == (1, True)
 
 
 @pytest.mark.skipif("connection.vendor == 'postgresql'", reason="it keeps every entry")

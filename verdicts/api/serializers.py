@@ -130,6 +130,7 @@ class RequiredSerializer(Shape):
 
 
 class GraderLineSerializer(RequiredSerializer):
+    name = serializers.CharField(help_text="the grader, or the server's own regression guard")
     advisory = serializers.BooleanField()
     required = serializers.BooleanField()  # type: ignore[assignment]
     proof = serializers.CharField()

@@ -89,7 +89,7 @@ class Standing:
 
     `verdict` is pass, warn, fail, error (only errored), pending (required, no report) or stale
     (reported on an older head only). `why` is one line of text; `proof` names the receipt, or is
-    empty.
+    empty. `name` is of a tool of the server's own, which no grader is; empty for a grader.
     """
 
     grader: Grader
@@ -98,6 +98,7 @@ class Standing:
     why: str
     proof: str
     required: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

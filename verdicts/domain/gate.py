@@ -126,6 +126,14 @@ def _plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
+def owes_receipt(
+    required: RequiredGrader, frozen: frozenset[str], *, receipts_required: bool
+) -> bool:
+    """Whether the reports of a required grader count by their receipts alone; `frozen` are the
+    digests of its frozen suites."""
+    return receipts_required or bool(frozen) or required.suite is not None
+
+
 def _receipt_reasons(
     report: ReportFacts,
     *,
@@ -142,10 +150,10 @@ def _receipt_reasons(
     no suite to compare. A receipt that is present is checked in full even where none is owed.
     """
     grader = report.grader
-    owed = receipts_required or bool(frozen) or required.suite is not None
     receipt = report.receipt
     if receipt is None:
         text = f"{grader}: no receipt proves that it ran"
+        owed = owes_receipt(required, frozen, receipts_required=receipts_required)
         return [Reason("receipt", grader, text)] if owed else []
     if receipt.standing != ReceiptStanding.VALID:
         return [Reason("receipt", grader, f"{grader}: {RECEIPT_REFUSALS[receipt.standing]}")]
@@ -189,8 +197,8 @@ def _content_reasons(
 
 # An issue, what it weighs and the rank of that.
 type _Finding = tuple[IssueFacts, Severity, int]
-# By grader, in the order of graders.
-type _Findings = Mapping[Grader, list[_Finding]]
+# By who found them: a grader, in the order of graders, or a tool of the server's own by its name.
+type _Findings = Mapping[str, list[_Finding]]
 
 
 def _findings(weighed: _Weighed, quarantined: frozenset[str]) -> list[_Finding]:
@@ -238,7 +246,7 @@ def _warns(report: ReportFacts) -> bool:
 def _disagreements(findings: _Findings, quarantined: frozenset[str]) -> list[Reason]:
     """Precise graders that name one kind at one place and stand on two sides of the gate."""
     by_place: dict[tuple[str, str], dict[Grader, bool]] = {}
-    precise = [grader for grader in findings if grader in PRECISE]
+    precise = [grader for grader in _ORDER if grader in PRECISE and grader in findings]
     for grader in precise if len(precise) > 1 else ():
         gating, calm = _places(findings[grader], quarantined)
         for place in gating | calm:
@@ -273,8 +281,8 @@ def _places(
 
 def _issue_reasons(findings: _Findings, quarantined: frozenset[str]) -> list[Reason]:
     reasons = []
-    for grader, found in findings.items():
-        told = {word: f"{grader}: {word}, " for word in (*Severity, _ADVICE, _QUARANTINE)}
+    for speaker, found in findings.items():
+        told = {word: f"{speaker}: {word}, " for word in (*Severity, _ADVICE, _QUARANTINE)}
         for issue, severity, rank in found:
             if rank < _WARNING_RANK:
                 continue
@@ -284,15 +292,21 @@ def _issue_reasons(findings: _Findings, quarantined: frozenset[str]) -> list[Rea
             place = f" at {issue.locator}" if issue.locator else ""
             # Joined, since a text that is formatted asks every word for its format first.
             parts = (told[word], issue.kind, place, ": ", issue.message)
-            reasons.append(Reason("issue", grader, "".join(parts)))
+            reasons.append(Reason("issue", _grader_of(speaker), "".join(parts)))
     return reasons
+
+
+def _grader_of(speaker: str) -> Grader:
+    """The server's own tools are none of the graders that have a name."""
+    return speaker if isinstance(speaker, Grader) else Grader.OTHER
 
 
 def _attributions(findings: _Findings) -> dict[str, Grader]:
     """Each fingerprint that warned or failed, and the grader that gave it its highest severity."""
     best: dict[str, int] = {}
     by: dict[str, Grader] = {}
-    for grader, found in findings.items():
+    for speaker, found in findings.items():
+        grader = _grader_of(speaker)
         for issue, _, rank in found:
             # Of equals the first in the order of graders.
             if rank >= _WARNING_RANK and rank > best.get(issue.fingerprint, 0):
@@ -343,6 +357,13 @@ def _standing(
     return stand(verdict, f"advice: {why}" if grader in ADVISORY else why, proof)
 
 
+def _standing_of_server(name: str, findings: list[_Finding]) -> Standing:
+    worst = max(findings, key=_rank_of, default=None)
+    more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+    why = f"{worst[0].message}{more}" if worst else "0 findings"
+    return Standing(Grader.OTHER, _worst(findings), False, why, "", name=name)
+
+
 def _proof(report: ReportFacts) -> str:
     receipt = report.receipt
     if receipt is None:
@@ -358,7 +379,7 @@ def _absent_reasons(
     reasons = []
     for wanted in required:
         grader = wanted.grader
-        if all(report.by_server for tool in weighed.get(grader, ()) for report in tool.counted):
+        if grader not in weighed:
             text = f"{grader}: required, and it has not reported on this head"
             reasons.append(Reason("required", grader, text))
         # A tool that spoke and never ran is missed even where another of this grader ran.
@@ -397,11 +418,12 @@ def decide_gate(
     required and nothing that ran is `warn`, with `graded` False.
     """
     wanted = sorted(set(required), key=lambda item: (_ORDER[item.grader], item.suite or ""))
-    weighed = _weigh_all(reports, advisory_window)
+    weighed = _weigh_all([one for one in reports if not one.by_server], advisory_window)
+    served = _weigh_all([one for one in reports if one.by_server], advisory_window)
     unproven: dict[Grader, list[Reason]] = {}
     for item in wanted:
         ran = (report for tool in weighed.get(item.grader, ()) for report in tool.ran)
-        for report in (report for report in ran if not report.by_server):
+        for report in ran:
             unproven.setdefault(item.grader, []).extend(
                 _receipt_reasons(
                     report,
@@ -412,17 +434,19 @@ def decide_gate(
                     inputs_digest=inputs_digest,
                 )
             )
-    findings = {
+    findings: dict[str, list[_Finding]] = {
         grader: [finding for tool in tools for finding in _findings(tool, quarantined)]
         for grader, tools in weighed.items()
     }
+    for tool in (tool for tools in served.values() for tool in tools):
+        findings[tool.tool] = _findings(tool, quarantined)
     return _reduced(wanted, weighed, findings, unproven, stale_graders, quarantined)
 
 
 def _reduced(
     wanted: list[RequiredGrader],
     weighed: dict[Grader, tuple[_Weighed, ...]],
-    findings: dict[Grader, list[_Finding]],
+    findings: _Findings,
     unproven: dict[Grader, list[Reason]],
     stale_graders: frozenset[Grader],
     quarantined: frozenset[str],
@@ -455,6 +479,11 @@ def _reduced(
                 stale=grader in stale_graders,
             )
             for grader in sorted({*asked, *weighed, *stale_graders}, key=_ORDER.__getitem__)
+        )
+        + tuple(
+            _standing_of_server(speaker, found)
+            for speaker, found in findings.items()
+            if not isinstance(speaker, Grader)
         ),
     )
 

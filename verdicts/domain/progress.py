@@ -6,7 +6,6 @@ sometimes is found out before anything is called stuck, and a stuck loop takes t
 it takes a person's time.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +13,14 @@ from itertools import pairwise
 from typing import Final
 
 from verdicts.domain.facts import IssueFacts, ReportFacts
+from verdicts.domain.flakiness import (
+    ANY_RUN,
+    Counting,
+    Flaky,
+    failing_in,
+    find_unprobed,
+    prove_flaky,
+)
 from verdicts.domain.gate import effective_severity
 from verdicts.domain.terms import ADVISORY, GATING_SEVERITY, PRECISE, Confidence, Grader, Severity
 
@@ -70,26 +77,14 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Flaky:
-    """A fingerprint that one tool found in `found` of its `runs` on one head."""
-
-    fingerprint: str
-    head: str
-    grader: Grader
-    tool: str
-    found: int
-    runs: int
-
-
-@dataclass(frozen=True, slots=True)
 class Advice:
     """What to do next and why. `target` is the model to take or the fingerprint to probe, or empty.
 
     `curve` has the size of the failing set by iteration; `rung` is the place on the ladder.
     `cycle` is the length of the circle that the last iterations went round in, 0 for none;
     `disagreement` is what precise graders differ about, in words.
-    `quarantined` fingerprints came and went on one head, which `flaky` proves: they warn, and do
-    not fail. `unconfirmed` are an advisory grader's word alone, and remain warnings until corroborated.
+    `quarantined` fingerprints came and went on one head, which `flaky` proves, or the ledger holds
+    them: they warn, and do not fail. `unconfirmed` are an advisory grader's word alone, and remain warnings until corroborated.
     """
 
     step: Step
@@ -110,12 +105,7 @@ class Advice:
 
 def gating_failures(reports: Sequence[ReportFacts]) -> frozenset[str]:
     """Fingerprints at or above error after clamping, in the latest word of each grader's tool."""
-    return frozenset(
-        issue.fingerprint
-        for report in _latest(reports)
-        for issue in report.issues
-        if _gates(issue, report.grader)
-    )
+    return frozenset().union(*map(failing_in, _latest(reports)))
 
 
 def _gates(issue: IssueFacts, grader: Grader) -> bool:
@@ -133,46 +123,6 @@ def _latest(reports: Sequence[ReportFacts]) -> list[ReportFacts]:
 def has_progressed(before: frozenset[str], after: frozenset[str]) -> bool:
     """A strict subset: swaps of equal size and growth are none."""
     return after < before
-
-
-def find_flaky(reports: Sequence[ReportFacts]) -> frozenset[str]:
-    """Fingerprints that one tool found on one run of a head and missed on another."""
-    return frozenset(one.fingerprint for one in prove_flaky(Iteration("", tuple(reports))))
-
-
-def prove_flaky(iteration: Iteration) -> tuple[Flaky, ...]:
-    """The same with its evidence: how often which tool found each of them."""
-    return tuple(
-        Flaky(key, iteration.head, grader, tool, found, len(runs))
-        for (grader, tool), runs in sorted(_runs(iteration.reports).items())
-        for key, found in sorted(Counter(key for run in runs for key in _failing(run)).items())
-        if found < len(runs)
-    )
-
-
-def _runs(reports: Sequence[ReportFacts]) -> dict[tuple[Grader, str], list[ReportFacts]]:
-    """Runs of each precise tool that did grade. A second tool is no rerun of the first."""
-    runs: dict[tuple[Grader, str], list[ReportFacts]] = {}
-    for report in reports:
-        if report.grader in PRECISE and not report.errored:
-            runs.setdefault((report.grader, report.tool), []).append(report)
-    return runs
-
-
-def _failing(report: ReportFacts) -> frozenset[str]:
-    return frozenset(i.fingerprint for i in report.issues if _gates(i, report.grader))
-
-
-def find_unprobed(
-    reports: Sequence[ReportFacts], failing: frozenset[str], reruns: int
-) -> str | None:
-    """The first failure of a test that has not been run so often on this head."""
-    for (grader, _), runs in sorted(_runs(reports).items()):
-        if grader == Grader.TEST and len(runs) < reruns:
-            left = sorted(_failing(runs[-1]) & failing)
-            if left:
-                return left[0]
-    return None
 
 
 def find_unconfirmed(reports: Sequence[ReportFacts]) -> frozenset[str]:
@@ -228,14 +178,29 @@ def find_cycle(sets: Sequence[frozenset[str]], longest: int) -> int:
     return 0
 
 
+def find_proofs(
+    history: Sequence[Iteration], limits: Limits = Limits(), counting: Counting = ANY_RUN
+) -> tuple[Flaky, ...]:
+    """What is flaky by each head's own runs."""
+    return tuple(
+        proof
+        for one in history
+        for proof in prove_flaky(
+            one.reports, reruns=limits.reruns, head=one.head, counting=counting
+        )
+    )
+
+
 def advise(
     history: Sequence[Iteration],
     limits: Limits = Limits(),
     held: frozenset[str] = frozenset(),
+    counting: Counting = ANY_RUN,
 ) -> Advice:
     """What a loop should do after its last iteration; total, and of stored rows alone. `held` are
-    the fingerprints that the ledger holds in quarantine."""
-    proofs = tuple(proof for one in history for proof in prove_flaky(one))
+    the fingerprints that the ledger holds in quarantine, `counting` says which runs of a probe
+    count."""
+    proofs = find_proofs(history, limits, counting)
     failing = [gating_failures(one.reports) for one in history]
     flaky = (held & frozenset().union(*failing)) | {proof.fingerprint for proof in proofs}
     sets = [one - flaky for one in failing]
@@ -244,7 +209,9 @@ def advise(
     latest = history[-1].reports if history else ()
     rung = _rung(history, limits.ladder)
     stuck = _why_stuck(sets, history, limits)
-    step, target, why = _decide(latest, sets, stuck, rung, limits)
+    unprobed = find_unprobed(latest, reruns=limits.reruns, counting=counting)
+    unprobed = tuple(key for key in unprobed if key not in flaky)
+    step, target, why = _decide(latest, sets, stuck, rung, limits, unprobed)
     return Advice(
         step=step,
         target=target,
@@ -269,6 +236,7 @@ def _decide(
     stuck: str,
     rung: int,
     limits: Limits,
+    unprobed: Sequence[str],
 ) -> tuple[Step, str, str]:
     if not any(not report.errored for report in latest):
         return Step.CONTINUE, "", "nothing has graded this head yet"
@@ -276,15 +244,13 @@ def _decide(
     if disagreement:
         return Step.ESCALATE, "", f"{disagreement}: a person must look"
     now = sets[-1]
+    if unprobed and (stuck or not now):
+        # Passed at last, and failed before, on one head: green by luck is no green.
+        why = stuck or "it failed in another run on this head"
+        told = f"{why}; run the tests {limits.reruns} times on this head first"
+        return Step.PROBE, unprobed[0], told
     if not now:
         return Step.STOP, "", "nothing fails any more; ask the gate"
-    unprobed = find_unprobed(latest, now, limits.reruns)
-    if stuck and unprobed:
-        return (
-            Step.PROBE,
-            unprobed,
-            f"{stuck}; run the tests {limits.reruns} times on this head first",
-        )
     if not stuck:
         return Step.CONTINUE, "", _count(len(now)) + " left, and it is not stuck"
     if rung + 1 < len(limits.ladder):

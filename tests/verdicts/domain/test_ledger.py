@@ -169,6 +169,11 @@ def test_the_guards_report_owes_no_receipt_and_stands_in_for_no_required_grader(
     texts = [reason.text for reason in decision.reasons]
     assert texts[0] == "other: required, and it has not reported on this head"
     assert not any("receipt" in text for text in texts)
+    [own, guards] = decision.standings[-2:]
+    assert (own.grader, own.name, own.verdict) == (Grader.OTHER, "", "pending")
+    assert (guards.name, guards.verdict, guards.required) == (GUARD, "fail", False)
+    assert guards.why.startswith(f"{MARK} came back, resolved on 2026-11-01")
+    assert any(text.startswith("regression guard: error, regression at") for text in texts)
 
 
 @given(st.lists(reports(), max_size=6))
