@@ -11,6 +11,7 @@ from memory.models import (
     Intention,
     IntentionFire,
     MemoryCursor,
+    PairScore,
     PromotionDecision,
     PromotionRequest,
     Record,
@@ -90,6 +91,13 @@ class PromotionDecisionAdmin(ReadOnly):
 class EvidenceAdmin(ReadOnly):
     list_display = ["record", "event_id", "source", "score", "agrees", "created_at"]
     list_select_related = ["record"]
+
+
+@admin.register(PairScore)
+class PairScoreAdmin(ReadOnly):
+    list_display = ["value", "precise", "by_name", "created_at", "project"]
+    list_filter = ["precise", "project"]
+    list_select_related = ["project"]
 
 
 admin.site.register(

@@ -5,7 +5,7 @@ hundred times from one run is one piece of support, and an agent cannot cite wha
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -63,30 +63,43 @@ def find_sources(*, project_id: UUID, cited: Sequence[Cited]) -> list[Source]:
     """Every cited event and report, in the project. Raises BadEvidence with a pointer."""
     if len(cited) > MAX_EVIDENCE:
         raise BadEvidence(f"At most {MAX_EVIDENCE} sources.", pointer="/evidence")
-    rows = Event.objects.filter(project_id=project_id, event_id__in=[c.event_id for c in cited])
-    events = {row.event_id: row for row in rows.defer("payload")}
-    named = [c.report for c in cited if c.report is not None]
-    reports = Report.objects.filter(project_id=project_id).in_bulk(named) if named else {}
+    found = look_up(project_id=project_id, cited=dict(enumerate(cited)), at="/evidence")
     sources: dict[UUID, Source] = {}
-    for index, one in enumerate(cited):
+    for source in found.values():
+        sources.setdefault(source.cited.event_id, source)
+    return list(sources.values())
+
+
+def look_up(
+    *, project_id: UUID, cited: Mapping[int, Cited | None], at: str = "/scores"
+) -> dict[int, Source]:
+    """What stands behind each citation, under its place in the list `at`. Raises BadEvidence."""
+    told = {index: one for index, one in cited.items() if one is not None}
+    rows = Event.objects.filter(
+        project_id=project_id, event_id__in=[one.event_id for one in told.values()]
+    )
+    events = {row.event_id: row for row in rows.defer("payload")}
+    named = [one.report for one in told.values() if one.report is not None]
+    reports = Report.objects.filter(project_id=project_id).in_bulk(named) if named else {}
+    sources = {}
+    for index, one in told.items():
         event = events.get(one.event_id)
         if event is None:
             raise BadEvidence(
                 f"There is no event {one.event_id} in this project.",
-                pointer=f"/evidence/{index}/event",
+                pointer=f"{at}/{index}/event",
             )
-        report = _check_report(one, event, reports, index)
-        sources.setdefault(one.event_id, Source(one, event, report))
-    return list(sources.values())
+        report = _check_report(one, event, reports, f"{at}/{index}/report")
+        sources[index] = Source(one, event, report)
+    return sources
 
 
 def _check_report(
-    cited: Cited, event: Event, reports: dict[UUID, Report], index: int
+    cited: Cited, event: Event, reports: dict[UUID, Report], here: str
 ) -> Report | None:
     if cited.report is None:
         return None
     report = reports.get(cited.report)
-    here = f"/evidence/{index}/report"
     if report is None or report.branch_id != event.branch_id or report.head_seq < event.seq:
         raise BadEvidence("The report is about this branch, at the event or later.", pointer=here)
     if report.grader not in PRECISE_SOURCES:

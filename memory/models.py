@@ -20,6 +20,7 @@ from memory.domain.terms import (
     Trust,
 )
 from memory.querysets import EpisodeQuerySet, IntentionQuerySet, RecordQuerySet, RequestQuerySet
+from verdicts.models import Report
 from verel_site.access.models import Project
 
 
@@ -211,6 +212,33 @@ class Evidence(models.Model):
 
     def __str__(self) -> str:
         return f"event {self.event_id} on {self.record_id}"
+
+
+class PairScore(models.Model):
+    """How far a premise supports a hypothesis, as somebody pushed it; the pair by its digest."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
+    pair = models.BinaryField(max_length=32)
+    value = models.FloatField()
+    precise = models.BooleanField(default=False, help_text="a precise grader's report agrees")
+    report = models.ForeignKey(Report, on_delete=models.PROTECT, null=True, related_name="+")
+    by_kind = models.CharField(max_length=8)
+    by_id = models.CharField(max_length=64)
+    by_name = models.CharField(max_length=150)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "pair", "by_kind", "by_id"], name="pair_score_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(value__gte=0, value__lte=1), name="pair_score_from_0_to_1"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} by {self.by_name}"
 
 
 class RefusedValue(models.Model):

@@ -56,6 +56,16 @@ VEREL_PROXIES = env.read_whole("VEREL_PROXIES", 0, high=9)
 VEREL_LOG = env.read_choice("VEREL_LOG", ["json", "text"] if VEREL_SECURE else ["text", "json"])
 VEREL_MODEL_URL = env.read_text("VEREL_MODEL_URL")
 VEREL_MODEL = env.read_text("VEREL_MODEL")
+# Who says how far a source supports what is to be remembered; pushed scores count before it.
+VEREL_ENTAILMENT = env.read_choice("VEREL_ENTAILMENT", ["lexical", "embedding", "judge", "pushed"])
+VEREL_JUDGE_URL = env.read_text("VEREL_JUDGE_URL")
+VEREL_JUDGE_MODEL = env.read_text("VEREL_JUDGE_MODEL")
+VEREL_JUDGE_KEY = env.read_text("VEREL_JUDGE_KEY")
+# What turns texts into vectors: none, local (the extra `ml`), or a server of OpenAI's manner.
+VEREL_EMBEDDER = env.read_choice("VEREL_EMBEDDER", ["none", "local", "openai"])
+VEREL_EMBEDDINGS_URL = env.read_text("VEREL_EMBEDDINGS_URL")
+VEREL_EMBEDDINGS_MODEL = env.read_text("VEREL_EMBEDDINGS_MODEL")
+VEREL_EMBEDDINGS_KEY = env.read_text("VEREL_EMBEDDINGS_KEY")
 VEREL_PROCESSES = env.read_whole("VEREL_PROCESSES", 1, low=1, high=64)
 
 INSTALLED_APPS = [

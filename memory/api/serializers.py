@@ -63,6 +63,30 @@ class ProposalSerializer(Shape):
     evidence = CitedSerializer(many=True, required=False)
 
 
+class ScoreSerializer(Shape):
+    pair = serializers.CharField(help_text="SHA-256 of the pair, hexadecimal")
+    value = serializers.FloatField(help_text="0–1")
+    event = serializers.UUIDField(required=False, help_text="of the episode; cited with a report")
+    report = serializers.UUIDField(
+        required=False, help_text="of a precise grader, on the event's branch, at it or later"
+    )
+
+
+class ScoresSerializer(Shape):
+    project = serializers.CharField(required=False, help_text="slug or id")
+    scores = ScoreSerializer(many=True)
+
+
+class PushedScoreSerializer(Shape):
+    pair = serializers.CharField(help_text="SHA-256 of the pair, hexadecimal")
+    value = serializers.FloatField()
+    precise = serializers.BooleanField(help_text="a precise grader's report agrees")
+
+
+class PushedScoresSerializer(Shape):
+    scores = PushedScoreSerializer(many=True)
+
+
 class RetrievalSerializer(Shape):
     count = serializers.IntegerField()
     last = serializers.DateTimeField(allow_null=True)

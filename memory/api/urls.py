@@ -2,10 +2,11 @@
 
 from django.urls import URLPattern, path
 
-from memory.api import contexts, intentions, promotions, records, skills
+from memory.api import contexts, intentions, promotions, records, scores, skills
 
 urlpatterns: list[URLPattern] = [
     path("memory/proposals", records.Proposals.as_view()),
+    path("memory/scores", scores.Scores.as_view()),
     path("memory/facts", records.FactList.as_view()),
     path("memory/rules", records.RuleList.as_view()),
     path("memory/skills", records.SkillList.as_view()),

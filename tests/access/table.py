@@ -176,6 +176,11 @@ API: Final[dict[str, Row]] = {
     "POST /api/v1/memory/proposals": RIGHT(
         Right.PROPOSE, ok=201, body={"project": "{project}", "text": "x"}
     ),
+    "POST /api/v1/memory/scores": RIGHT(
+        Right.REPORT,
+        ok=201,
+        body={"project": "{project}", "scores": [{"pair": NO_DIGEST, "value": 0.9}]},
+    ),
     "GET /api/v1/memory/facts": READ(query="project={project}"),
     "GET /api/v1/memory/rules": READ(query="project={project}"),
     "GET /api/v1/memory/skills": READ(query="project={project}"),
@@ -418,6 +423,7 @@ ADMIN: Final[dict[str, Row]] = {
     **LEDGER("verdicts.label"),
     **LEDGER("memory.record"),
     **LEDGER("memory.evidence"),
+    **LEDGER("memory.pairscore"),
     **LEDGER("memory.recordsign"),
     **LEDGER("memory.refusedvalue"),
     **LEDGER("memory.promotionrequest"),
