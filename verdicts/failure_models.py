@@ -29,6 +29,22 @@ def failure_kind_choices() -> list[tuple[str, str]]:
     return [(kind.value, kind.value) for kind in IssueKind]
 
 
+class Coverage(models.Model):
+    """What a report names as run or read, where it names anything. `names` is JSON, packed:
+    `{"tests": [...] or null, "files": [...] or null}`. Added with its report, never changed."""
+
+    report = models.OneToOneField(
+        "verdicts.Report", on_delete=models.PROTECT, related_name="coverage"
+    )
+    names = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "coverages"
+
+    def __str__(self) -> str:
+        return f"coverage of {self.report_id}"
+
+
 class Failure(models.Model):
     """A fingerprint that shut a gate of the project at least once.
 

@@ -10,6 +10,8 @@ from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef
 
+from verdicts.coverage import read_covered, read_details
+from verdicts.domain.coverage import Sighted, covers
 from verdicts.domain.facts import IssueFacts
 from verdicts.domain.ledger import TURNS_OF_STATE, Turn, enters
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity
@@ -160,7 +162,7 @@ def _line_faults(lines: Sequence[FailureLine], history: Sequence[FailureEntry]) 
 
 
 def _check_resolutions(project_id: UUID) -> Iterator[Fault]:
-    """What a report resolved it did not find, and it did run."""
+    """What a report resolved it did not find, and it did run, and look there."""
     found = Issue.objects.filter(
         report=OuterRef("report"), fingerprint=OuterRef("failure__fingerprint")
     )
@@ -171,3 +173,25 @@ def _check_resolutions(project_id: UUID) -> Iterator[Fault]:
             f"entry {entry.pk} of failure {entry.failure_id}",
             f"report {entry.report_id} resolved nothing: it found it, or did not run",
         )
+    named = rows.filter(report__coverage__isnull=False).select_related("report", "failure")
+    for some in batched(named.order_by("pk").iterator(chunk_size=ROWS), ROWS):
+        yield from _check_covered(some)
+
+
+def _check_covered(entries: Sequence[FailureEntry]) -> Iterator[Fault]:
+    details = read_details([entry.failure for entry in entries])
+    for entry in entries:
+        failure, report = entry.failure, entry.report
+        if report is None:
+            continue
+        sighted = Sighted.of(
+            source=Grader(failure.source),
+            locator=failure.locator,
+            detail=details.get(failure.fingerprint, {}),
+        )
+        if not covers(read_covered(report), sighted):
+            yield Fault(
+                "changed",
+                f"entry {entry.pk} of failure {entry.failure_id}",
+                f"report {report.pk} resolved nothing: it did not look there",
+            )

@@ -17,6 +17,8 @@ from django.db.models import F, Q, QuerySet
 from branches.journal import lock_branch
 from branches.selectors.lineage import read_lineage
 from verdicts.admission import issue_facts
+from verdicts.coverage import read_covered, read_details
+from verdicts.domain.coverage import Sighted, covers
 from verdicts.domain.facts import IssueFacts
 from verdicts.domain.fingerprint import scrub
 from verdicts.domain.ledger import (
@@ -221,6 +223,8 @@ def _turn(
 ) -> None:
     turned = _Turned()
     began = _runs_before(report, [failures[key].pk for key in sighted])
+    unseen = [] if report.errored else [key for key in failures if key not in named]
+    gone = _find_gone(report, {key: failures[key] for key in unseen}, stands)
     for key, failure in failures.items():
         stand = stands.get(key)
         turn = None
@@ -229,13 +233,46 @@ def _turn(
             elsewhere = _resolved_before(failure, report)
             turn = turn_of_seen(past, seq=report.head_seq, resolved_elsewhere=elsewhere)
             _count_sighting(turned, report, failure, new_run=failure.pk not in began)
-        elif key not in named and not report.errored:
+        elif key in gone:
             turn = turn_of_unseen(past, seq=report.head_seq)
         if turn is not None:
             _note_turn(turned, report, failure, stand, turn)
         elif stand is not None:
             _go_on(turned, report, failure, stand, named=key in named)
     _write(report, turned)
+
+
+def _find_gone(
+    report: Report, failures: Mapping[str, Failure], stands: Mapping[str, _Stand]
+) -> set[str]:
+    """Those of the failures, not named by the report, that it would have named if they still
+    stood: see `domain.coverage`."""
+    open_ones = {
+        key: stand
+        for key in failures
+        if (stand := stands.get(key)) and turn_of_unseen(stand.past, seq=report.head_seq)
+    }
+    if not open_ones:
+        return set()
+    covered = read_covered(report)
+    suites: dict[int, str] = {}
+    for some in _portions(sorted({stand.entry for stand in open_ones.values()})):
+        rows = FailureEntry.objects.filter(pk__in=some)
+        suites |= dict(rows.values_list("pk", "report__suite_digest"))
+    details = read_details([failures[key] for key in open_ones])
+    return {
+        key
+        for key, stand in open_ones.items()
+        if covers(
+            covered,
+            Sighted.of(
+                source=Grader(failures[key].source),
+                locator=failures[key].locator,
+                detail=details.get(key, {}),
+                suite=suites.get(stand.entry) or "",
+            ),
+        )
+    }
 
 
 def _note_turn(

@@ -10,6 +10,7 @@ from verdicts.domain.facts import ReceiptStanding
 from verdicts.domain.labels import Choice
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Part, Severity, Verdict
 from verdicts.failure_models import Clustering as Clustering
+from verdicts.failure_models import Coverage as Coverage
 from verdicts.failure_models import Failure as Failure
 from verdicts.failure_models import FailureEntry as FailureEntry
 from verdicts.failure_models import FailureLine as FailureLine

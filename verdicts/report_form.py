@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
+from verdicts.domain.coverage import Covered
 from verdicts.domain.facts import IssueFacts
 from verdicts.domain.fingerprint import fingerprint
 from verdicts.domain.terms import (
@@ -31,6 +32,8 @@ MAX_SUMMARY: Final = 10_000
 MAX_RECEIPT: Final = 512 * 1024
 MAX_NAME: Final = 120
 MAX_NAMES: Final = 200
+MAX_COVERED: Final = 500_000
+MAX_COVERED_NAME: Final = 1_000
 MAX_COST_USD: Final = 10_000_000
 MAX_ELAPSED_MS: Final = 2**53
 SCHEMA_VERSION: Final = "2.0"
@@ -51,9 +54,11 @@ _FIELDS: Final = frozenset(
         "receipt",
         "artifacts",
         "trace",
+        "covered",
         "schema_version",
     ]
 )
+_COVERED_FIELDS: Final = frozenset(["tests", "files"])
 _ISSUE_FIELDS: Final = frozenset(
     [
         "kind",
@@ -99,6 +104,7 @@ class ReadReport:
     trace: dict[str, Any]
     receipt: str
     issues: tuple[ReadIssue, ...]
+    covered: Covered | None = None
 
 
 def claimed_verdict(issues: tuple[IssueFacts, ...] | list[IssueFacts]) -> Verdict:
@@ -145,7 +151,29 @@ def read_report(report: object) -> ReadReport:
         trace=_mapping(body, "trace", ""),
         receipt=_read_receipt(body.get("receipt")),
         issues=issues,
+        covered=_read_covered(body.get("covered")),
     )
+
+
+def _read_covered(value: object) -> Covered | None:
+    """What it looked at; None where it does not say, which is the whole head."""
+    if value is None:
+        return None
+    body = _object(value, "/covered", _COVERED_FIELDS, required=())
+    tests = _read_covered_names(body.get("tests"), "/covered/tests")
+    files = _read_covered_names(body.get("files"), "/covered/files")
+    return None if tests is None and files is None else Covered(tests, files)
+
+
+def _read_covered_names(value: object, at: str) -> frozenset[str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) > MAX_COVERED:
+        raise BadReport(f"A list of at most {MAX_COVERED:,} names.", pointer=at)
+    for index, name in enumerate(value):
+        if not isinstance(name, str) or not 1 <= len(name) <= MAX_COVERED_NAME:
+            raise BadReport(f"A name of 1 to {MAX_COVERED_NAME} letters.", pointer=f"{at}/{index}")
+    return frozenset(value)
 
 
 def _read_issue(row: object, grader: Grader, at: str) -> ReadIssue:

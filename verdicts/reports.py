@@ -9,6 +9,7 @@ from django.db import transaction
 
 from branches.journal import lock_branch
 from branches.models import Branch, Event
+from verdicts.coverage import keep_covered
 from verdicts.domain.facts import result_digest
 from verdicts.domain.terms import Grader
 from verdicts.failures import fill_in_branch, record_report
@@ -134,6 +135,8 @@ def _store(
         by_name=actor.name,
     )
     _store_issues(report, read)
+    if read.covered is not None:
+        keep_covered(report=report, tests=read.covered.tests, files=read.covered.files)
     Weighing.objects.bulk_create(
         [Weighing(branch=branch, order=report.order)],
         update_conflicts=True,

@@ -14,9 +14,10 @@ from tests import make
 from tests.branches.story import tell_story
 from tests.verdicts.make import make_issue, make_report, make_runner, push, push_proven, require
 from verdicts.admission import read_gate
+from verdicts.coverage import keep_covered
 from verdicts.domain.ledger import Turn
 from verdicts.failures import fill_in
-from verdicts.models import Failure, FailureEntry, FailureLine, Issue, Report
+from verdicts.models import Coverage, Failure, FailureEntry, FailureLine, Issue, Report
 from verdicts.progress import read_progress
 from verdicts.quarantine import lift_quarantine
 from verdicts.reports import file_report
@@ -123,6 +124,63 @@ def test_only_the_tool_that_found_it_resolves_it_and_only_by_running_on_another_
     assert only().open, "on this head it was seen: the tool disagrees with itself"
     push(grow(trunk), "typecheck", tool="mypy")
     assert not only().open
+
+
+def unit(name: str, **extra: Any) -> dict[str, Any]:
+    return make_issue(detail={"test_id": f"unit::{name}"}, **extra)
+
+
+def test_a_narrowed_run_resolves_only_the_tests_that_it_names() -> None:
+    _, trunk = make.make_run()
+    push(trunk, issues=[unit("clamp"), unit("valve")])
+    push(grow(trunk), covered={"tests": ["unit::valve", "unit::dose"]})
+    still = Failure.objects.get(open=True)
+    assert still.first_report.issues.get(fingerprint=still.fingerprint).detail == {
+        "test_id": "unit::clamp"
+    }
+    push(grow(trunk), covered={"tests": ["unit::clamp"]})
+    assert not Failure.objects.filter(open=True).exists()
+    assert faults(trunk) == []
+
+
+def test_a_narrowed_linter_resolves_only_what_was_in_its_files() -> None:
+    _, trunk = make.make_run()
+    found = [make_issue(kind="lint", locator=f"src/{name}.py::os") for name in "ab"]
+    push(trunk, "lint", found, tool="ruff")
+    push(grow(trunk), "lint", tool="ruff", covered={"files": ["src/a.py"]})
+    assert Failure.objects.get(open=True).locator == "src/b.py::os"
+    push(grow(trunk), "lint", tool="ruff", covered={"files": ["src"]})
+    assert not Failure.objects.filter(open=True).exists()
+
+
+def test_what_a_suite_found_is_gone_by_a_run_of_that_suite() -> None:
+    _, trunk = make.make_run()
+    signer = make_runner(trunk.project)
+    push_proven(signer, trunk, issues=[make_issue()])
+    push(grow(trunk))
+    push_proven(signer, grow(trunk), suite_digest="ef" * 32)
+    assert only().open
+    push_proven(signer, grow(trunk))
+    assert not only().open
+
+
+def test_a_signed_coverage_says_which_files_were_scanned() -> None:
+    _, trunk = make.make_run()
+    signer = make_runner(trunk.project)
+    found = [make_issue(kind="lint", locator=f"src/{name}.py") for name in "ab"]
+    push_proven(signer, trunk, "lint", found, coverage=["src/a.py", "src/b.py"])
+    push_proven(signer, grow(trunk), "lint", coverage=["src/a.py"])
+    assert Failure.objects.get(open=True).locator == "src/b.py"
+
+
+def test_verify_names_a_resolution_by_a_run_that_did_not_look_there() -> None:
+    _, trunk = make.make_run()
+    push(trunk, issues=[unit("clamp")])
+    mended = push(grow(trunk), covered={"tests": ["unit::clamp"]})
+    assert faults(trunk) == []
+    Coverage.objects.filter(report=mended).delete()
+    keep_covered(report=mended, tests=["unit::valve"], files=None)
+    assert [fault for fault in faults(trunk) if "it did not look there" in fault]
 
 
 def test_a_fork_resolves_what_it_inherits_and_its_sibling_may_still_fail() -> None:

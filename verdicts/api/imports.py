@@ -32,6 +32,7 @@ from verel_site.kit.refusals import BadInput
 
 HEAD_HEADER = "Verel-Head-Digest"
 MAX_ROOT = 1_000
+MAX_COVERS = 1_000
 _GRADERS = frozenset(grader.value for grader in Grader) - {Grader.HUMAN.value}
 _PARAMETERS = (
     query_parameter("format", f"{AUTO} (the default), {', '.join(FORMATS)}"),
@@ -44,6 +45,11 @@ _PARAMETERS = (
     query_parameter("tool", "a name in place of the tool's own; two shards need two"),
     query_parameter("grader", "for OTLP and SARIF: which kind of grader spoke"),
     query_parameter("senses", "for AgentVision: which senses looked, as dom,ocr,vision"),
+    query_parameter(
+        "covers",
+        "a file or folder that the tool was pointed at, as often as there are; for output that "
+        "does not name what it looked through. Without it such output speaks for the whole head",
+    ),
     query_parameter("preview", "true: nothing is stored; the bodies to sign and push"),
 )
 
@@ -113,7 +119,13 @@ def _reading(query: Any) -> Reading:
         if any(name not in _GRADERS for name in names):
             known = ", ".join(sorted(_GRADERS))
             raise BadInput(f"{parameter} takes {known}.", parameter=parameter)
+    covers = query.getlist("covers")
+    if len(covers) > MAX_COVERS or any(not 1 <= len(path) <= MAX_ROOT for path in covers):
+        raise BadInput(
+            f"covers takes at most {MAX_COVERS} paths of {MAX_ROOT} characters.", parameter="covers"
+        )
     return Reading(
+        covers=tuple(covers),
         root=root,
         tool=tool,
         grader=Grader(grader) if grader else None,

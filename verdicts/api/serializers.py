@@ -49,6 +49,18 @@ class IssueSerializer(FoundIssueSerializer):
     fingerprint = serializers.CharField(help_text="computed by the server")
 
 
+class CoveredSerializer(Shape):
+    tests = serializers.ListField(
+        child=serializers.CharField(), required=False, allow_null=True, help_text="that ran"
+    )
+    files = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        allow_null=True,
+        help_text="files, and folders of which all were looked through",
+    )
+
+
 class ReportRequestSerializer(Shape):
     grader = serializers.ChoiceField([grader.value for grader in Grader])
     head_digest = serializers.CharField(help_text="of the head that was graded")
@@ -66,6 +78,11 @@ class ReportRequestSerializer(Shape):
     receipt = serializers.JSONField(required=False, help_text="a DSSE envelope")
     artifacts = serializers.DictField(child=serializers.CharField(), required=False)
     trace = serializers.DictField(required=False)
+    covered = CoveredSerializer(
+        required=False,
+        help_text="what it ran or read: only there its silence resolves a failure; absent, it "
+        "speaks for the whole head",
+    )
     schema_version = serializers.CharField(required=False)
 
 

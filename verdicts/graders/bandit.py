@@ -83,6 +83,7 @@ def read_bandit(raw: bytes, reading: Reading) -> Printed:
         f"{len(document.results)} findings in {len(files)} files",
         issues,
         capabilities=(IssueKind.VULNERABILITY.value,),
+        files=frozenset(relative_path(name, reading.root) for name in files),
     )
     return Printed((report,))
 

@@ -14,6 +14,7 @@ from verdicts.graders.decoding import decode
 from verdicts.graders.junit import read_junit
 from verdicts.graders.mypy import read_mypy
 from verdicts.graders.otlp import read_otlp
+from verdicts.graders.places import relative_path
 from verdicts.graders.printed import (
     MalformedOutput,
     Printed,
@@ -46,10 +47,19 @@ def read_printed(raw: bytes, format: str, reading: Reading | None = None) -> tup
     """The format's name, and what the body says. Raises MalformedOutput (400) or
     UnreadableOutput (422)."""
     name = guess_format(raw) if format == AUTO else format
-    printed = FORMATS[name](raw, reading or Reading())
+    reading = reading or Reading()
+    printed = FORMATS[name](raw, reading)
     if len(printed.reports) > MAX_REPORTS:
         raise UnreadableOutput(f"It holds more than {MAX_REPORTS} reports.")
-    return name, replace(printed, reports=_tell_apart(printed.reports))
+    reports = (_with_files(report, reading) for report in _tell_apart(printed.reports))
+    return name, replace(printed, reports=tuple(reports))
+
+
+def _with_files(report: PrintedReport, reading: Reading) -> PrintedReport:
+    if report.files is not None or not reading.covers:
+        return report
+    files = frozenset(relative_path(path, reading.root) for path in reading.covers)
+    return replace(report, files=files)
 
 
 def _tell_apart(reports: tuple[PrintedReport, ...]) -> tuple[PrintedReport, ...]:

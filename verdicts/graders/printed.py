@@ -41,12 +41,14 @@ class Reading:
     `root`: the directory that absolute paths are made relative to. `tool`: a name in place of the
     one in the output; two shards of one suite need two. `grader`: for formats that do not say
     which kind of grader spoke. `senses`: those that AgentVision ran, where it does not say.
+    `covers`: files and folders that the tool was pointed at, for output that does not name them.
     """
 
     root: str = ""
     tool: str = ""
     grader: Grader | None = None
     senses: tuple[Grader, ...] = ()
+    covers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class PrintedIssue:
 class PrintedReport:
     """What one tool says. `cost_usd` and `elapsed_ms` are None where it does not say.
 
-    `ran` names the tests that reached a verdict, or is None where the format does not list them.
+    `ran` names the tests that reached a verdict, `files` what was read or looked through; None
+    where the output does not list them.
     """
 
     grader: Grader
@@ -95,6 +98,7 @@ class PrintedReport:
     artifacts: dict[str, str] = field(default_factory=dict)
     trace: dict[str, Any] = field(default_factory=dict)
     ran: frozenset[str] | None = None
+    files: frozenset[str] | None = None
 
     def as_json(self, head_digest: str) -> dict[str, Any]:
         """The body of `POST branches/{b}/reports`."""
@@ -112,6 +116,10 @@ class PrintedReport:
             "artifacts": self.artifacts,
             "trace": self.trace,
         }
+        covered = {"tests": self.ran, "files": self.files}
+        named = {name: sorted(told) for name, told in covered.items() if told is not None}
+        if named:
+            told["covered"] = named
         return told if self.verdict is None else told | {"verdict": self.verdict.value}
 
 

@@ -47,6 +47,7 @@ _KINDS: Final = {
     Grader.TYPECHECK: IssueKind.TYPE_ERROR,
     Grader.LINT: IssueKind.LINT,
 }
+_TARGET: Final = "analysisTarget"
 _CWE: Final = re.compile(r"cwe[-/_ ]*0*(\d{1,6})", re.IGNORECASE)
 _ARGUMENT: Final = re.compile(r"\{(\d{1,3})\}")
 
@@ -70,6 +71,7 @@ class _Artifact(_Base):
 
 class _ArtifactEntry(_Base):
     location: _Artifact | None = None
+    roles: list[str] = []
 
 
 class _Region(_Base):
@@ -195,7 +197,8 @@ def _read_run(run: _Run, reading: Reading) -> PrintedReport:
         for told in (*ran.tool_execution_notifications, *ran.tool_configuration_notifications)
         if told.level == "error"
     ]
-    issues = [*_Reader(run, grader, reading).read(), *faults]
+    reader = _Reader(run, grader, reading)
+    issues = [*reader.read(), *faults]
     if run.results is None:
         return hollow(grader, tool, "the run lists no results", issues=issues)
     if not all(ran.execution_successful for ran in run.invocations):
@@ -207,6 +210,7 @@ def _read_run(run: _Run, reading: Reading) -> PrintedReport:
         issues,
         capabilities=(_KINDS.get(grader, IssueKind.OTHER).value,),
         trace=spot(version=clean_word(driver.version)),
+        files=reader.targets(),
     )
 
 
@@ -235,6 +239,11 @@ class _Reader:
             for result in self.run.results or ()
             if result.kind not in _GOOD and result.baseline_state != "absent"
         ]
+
+    def targets(self) -> frozenset[str] | None:
+        """The files that it says it analysed. Those without a role may only be pointed at."""
+        told = [one.location for one in self.run.artifacts if _TARGET in one.roles]
+        return frozenset(path for one in told if (path := self._path(one))) or None
 
     def _rule_of(self, result: _Result, rules: dict[str, _Rule]) -> _Rule:
         reference = result.rule or _RuleReference()

@@ -163,6 +163,33 @@ def test_a_failing_test_that_is_left_out_of_the_next_run_still_fails(
     assert data(post(grader, trunk, CLEAN), 201)["results"][0]["issues"] == []
 
 
+def test_a_narrowed_run_on_a_new_head_resolves_nothing_that_it_did_not_run(
+    trunk: Branch, grader: Api
+) -> None:
+    [found] = data(post(grader, trunk, FAILING), 201)["results"][0]["issues"]
+    state = f"failures?project={trunk.project.slug}&q={found['fingerprint']}"
+    append(trunk, make_message("assistant", "Mended."))
+    post(grader, trunk, CLEAN)
+    assert data(grader.get(state))["results"][0]["open"] is True
+    append(trunk, make_message("assistant", "Run in full."))
+    post(grader, trunk, FAILING.replace(b'<failure message="3 is not 4"/>', b""))
+    assert data(grader.get(state))["results"][0]["open"] is False
+
+
+def test_a_linter_s_run_resolves_what_is_in_the_files_that_it_was_pointed_at(
+    trunk: Branch, grader: Api
+) -> None:
+    post(grader, trunk, sample("ruff.json"), "?format=ruff")
+    append(trunk, make_message("assistant", "Mended."))
+    post(grader, trunk, b"[]", "?format=ruff&covers=src&covers=docs/a.py")
+    listed = f"failures?project={trunk.project.slug}"
+    assert {row["open"] for row in data(grader.get(listed))["results"]} == {True}
+    append(trunk, make_message("assistant", "Again."))
+    post(grader, trunk, b"[]", "?format=ruff&covers=pkg/")
+    assert {row["open"] for row in data(grader.get(listed))["results"]} == {False}
+    problem(post(grader, trunk, b"[]", "?format=ruff&covers="), 400, "bad_input")
+
+
 def test_two_shards_under_two_names_count_together(trunk: Branch, grader: Api) -> None:
     post(grader, trunk, FAILING, "?tool=shard+1")
     post(grader, trunk, CLEAN, "?tool=shard+2")

@@ -112,6 +112,10 @@ def test_reports_are_listed_by_cursor(trunk: Branch, grader: Api) -> None:
         ({"cost_usd": -1}, "/cost_usd"),
         ({"elapsed_ms": 2**80}, "/elapsed_ms"),
         ({"receipt": 7}, "/receipt"),
+        ({"covered": ["a"]}, "/covered"),
+        ({"covered": {"suites": []}}, "/covered/suites"),
+        ({"covered": {"tests": "a"}}, "/covered/tests"),
+        ({"covered": {"files": ["a", ""]}}, "/covered/files/1"),
     ],
 )
 def test_a_faulty_report_stores_nothing(

@@ -11,9 +11,11 @@ from tests.verdicts.graders.printouts import (
     reports,
     sample,
 )
+from verdicts.domain.coverage import Covered
 from verdicts.domain.terms import Grader
 from verdicts.graders.formats import guess_format
 from verdicts.graders.printed import Reading, UnreadableOutput
+from verdicts.report_form import ReadReport
 
 # Sample: for each report its grader and tool, whether it errored, its summary, and for each issue
 # severity, confidence, locator, line, fingerprint.
@@ -149,6 +151,44 @@ def test_a_sample_reads_as_the_table_says(name: str) -> None:
     ]
     assert told == EXPECTED[name]
     assert all(report.cost_usd is None for report in filed(raw)), "nobody said what it cost"
+
+
+# What a sample names as run and as read; None where it does not say.
+COVERED: dict[str, tuple[int | None, list[str] | None]] = {
+    "bandit.json": (None, ["pkg/__init__.py", "pkg/clamp.py"]),
+    "ctrf.json": (4, None),
+    "junit.xml": (4, None),
+    "pytest_json_report.json": (4, None),
+}
+
+
+@pytest.mark.parametrize("name", sorted(FORMAT_OF))
+def test_a_report_names_what_it_ran_or_read_where_its_output_does(name: str) -> None:
+    tests, files = COVERED.get(name, (None, None))
+    for report in filed(sample(name)):
+        covered = report.covered
+        told = (None, None) if covered is None else (covered.tests, covered.files)
+        assert told[0] is None if tests is None else len(told[0] or ()) == tests
+        assert told[1] == (None if files is None else frozenset(files))
+
+
+def test_sarif_names_what_it_analysed_and_not_what_it_points_at() -> None:
+    def read(*roles: str) -> ReadReport:
+        artifact = {"location": {"uri": "file:///repo/src/a.py"}, "roles": list(roles)}
+        run = {"tool": {"driver": {"name": "x"}}, "results": [], "artifacts": [artifact]}
+        return one(json.dumps({"version": "2.1.0", "runs": [run]}), "sarif")
+
+    assert read("analysisTarget").covered == Covered(files=frozenset({"src/a.py"}))
+    assert read("resultFile").covered is None
+
+
+def test_an_import_may_say_what_a_tool_was_pointed_at() -> None:
+    reading = Reading(root="/ci/x", covers=("/ci/x/src", "./b.py"))
+    assert one("[]", "ruff", reading).covered == Covered(files=frozenset({"src", "b.py"}))
+    # What the output itself names says more.
+    told = one(sample("bandit.json"), "bandit", reading).covered
+    assert told is not None
+    assert told.files == frozenset({"pkg/__init__.py", "pkg/clamp.py"})
 
 
 def moved(name: str) -> str:

@@ -25,6 +25,12 @@ class Command(BaseCommand):
         parser.add_argument("--root", default="", help="what absolute paths are made relative to")
         parser.add_argument("--tool", default="", help="a name in place of the tool's own")
         parser.add_argument(
+            "--covers",
+            action="append",
+            default=[],
+            help="a file or folder that the tool was pointed at; may be given more than once",
+        )
+        parser.add_argument(
             "--grader", choices=[grader.value for grader in Grader if grader != Grader.HUMAN]
         )
 
@@ -33,6 +39,7 @@ class Command(BaseCommand):
         reading = Reading(
             root=options["root"],
             tool=options["tool"],
+            covers=tuple(options["covers"]),
             grader=Grader(grader) if grader else None,
         )
         try:
