@@ -10,6 +10,7 @@ from django.db import transaction
 
 from branches.domain.admission import Admission
 from branches.models import Branch
+from verdicts.corrections import correction_json
 from verdicts.domain.facts import (
     Decision,
     IssueFacts,
@@ -315,6 +316,7 @@ def admit_merge(*, winner: Branch, actor: Actor, bypass_reason: str | None = Non
         bypass_reason=bypass,
         reports=tuple(_report_json(report) for report in gate.reports),
         judgements=tuple(_read_judgements(winner)),
+        correction=correction_json(winner),
     )
 
 
@@ -323,6 +325,7 @@ def _read_judgements(winner: Branch) -> Iterator[dict[str, Any]]:
     standing = Label.objects.standing().filter(chosen=winner).select_related("reviewer")
     for label in standing.order_by("created_at"):
         yield {
+            "label": str(label.pk),
             "rejected": str(label.rejected_id),
             "reviewer": label.reviewer.get_full_name() or label.reviewer.get_username(),
             "choice": label.choice,

@@ -12,9 +12,11 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from branches.models import Branch
+from verdicts.corrections import drop_correction, make_correction
 from verdicts.disagreements import post_disagreement
 from verdicts.domain.labels import Choice, pick_sides
 from verdicts.models import Comparison, Label, SideOrder
+from verdicts.reversal import merges_on_label, revert_resting
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
@@ -191,6 +193,7 @@ def label_comparison(
     scores: Mapping[str, Any] | None = None,
     rationale: str = "",
     corrected: str = "",
+    corrected_of: str = "",
     seen_heads: Mapping[str, str] | None = None,
     claim: UUID | None = None,
 ) -> Label:
@@ -198,8 +201,10 @@ def label_comparison(
 
     `strength` is from 1 to 5; `scores` maps a rubric's names to numbers; `seen_heads` may give the
     digests (hex) that the reviewer looked at, as `{"left": …, "right": …}`. Refused: HeadMoved
-    when a branch has grown, AlreadyLabelled for the second label that stands, SidesNotDrawn when
-    the reviewer never saw the pair, BadLabel with a pointer. With a `claim` of the pair's item in
+    when a branch has grown, NothingCorrected, AlreadyLabelled for the second label that stands, SidesNotDrawn when
+    the reviewer never saw the pair, BadLabel with a pointer. A `corrected` output becomes a branch
+    (see `corrections`) of the side `corrected_of`: unnamed, the better one, or of two equals the
+    left one. With a `claim` of the pair's item in
     the inbox the label needs that claim's seat (ClaimLost).
     """
     comparison = _find(comparison_id, actor)
@@ -212,6 +217,7 @@ def label_comparison(
     sides = _sides(comparison, swapped=drawn.swapped)
     _check_heads(sides, seen_heads)
     won = pick_sides(picked, left=sides.left.branch, right=sides.right.branch)
+    named = _read_corrected_of(corrected_of)
     try:
         with transaction.atomic():
             label = Label.objects.create(
@@ -225,6 +231,10 @@ def label_comparison(
             )
     except IntegrityError as error:
         raise AlreadyLabelled("Withdraw your label before you give another.") from error
+    if corrected.strip():
+        pair = pick_sides(named, left=sides.left.branch, right=sides.right.branch) or won
+        side, other = pair or (sides.left.branch, sides.right.branch)
+        make_correction(label=label, side=side, other=other, text=corrected, actor=actor)
     _record_label(comparison, label, actor)
     record_decision(
         project_id=comparison.project_id,
@@ -251,6 +261,7 @@ def _record_label(comparison: Comparison, label: Label, actor: Actor) -> None:
             "choice": label.choice,
             "chosen": str(label.chosen_id) if label.chosen_id else None,
             "heads": _heads_json(comparison),
+            **({"correction": str(label.correction_id)} if label.correction_id else {}),
         },
         reason=label.rationale,
     )
@@ -261,6 +272,16 @@ def _read_choice(choice: str) -> Choice:
         if known.value == choice:
             return known
     raise BadLabel(f"choice is one of {', '.join(Choice)}.", pointer="/choice")
+
+
+def _read_corrected_of(named: object) -> Choice:
+    """The side that was named; a choice of no side where none was."""
+    if named in ("", None):
+        return Choice.EQUAL
+    for side in (Choice.LEFT, Choice.RIGHT):
+        if named == side.value:
+            return side
+    raise BadLabel("corrected_of is left or right.", pointer="/corrected_of")
 
 
 def _read_fields(
@@ -332,8 +353,9 @@ def _check_heads(sides: Sides, seen_heads: Mapping[str, str] | None) -> None:
 @transaction.atomic
 def withdraw_label(*, label_id: UUID, actor: Actor, reason: str = "") -> Label:
     """Takes a label back: the reviewer's own, or anyone's by an admin with a reason. It stays in
-    the table, and the reviewer may label again."""
-    label = Label.objects.visible_to(actor).filter(pk=label_id).first()
+    the table, and the reviewer may label again. A merge that rests on it is reverted with it, which
+    needs a reason (ReasonMissing), and its correction is abandoned."""
+    label = Label.objects.visible_to(actor).select_related("correction").filter(pk=label_id).first()
     if label is None:
         raise NotFound(f"There is no label {label_id} that you may see.")
     actor.demand(label.project_id, Right.LABEL)
@@ -341,16 +363,21 @@ def withdraw_label(*, label_id: UUID, actor: Actor, reason: str = "") -> Label:
         actor.demand(label.project_id, Right.ADMINISTER)
         if not reason.strip():
             raise BadLabel("Say why you withdraw another person's label.", pointer="/reason")
+    resting = merges_on_label(label) if label.withdrawn_at is None else []
+    correction = [label.correction_id] if label.correction_id else []
+    revert_resting(merges=resting, also=correction, actor=actor, reason=reason)
     standing = Label.objects.standing().filter(pk=label_id)
     if standing.update(withdrawn_at=timezone.now(), withdrawn_reason=reason) != 1:
         raise LabelWithdrawn("There is nothing left to withdraw.")
     label.refresh_from_db()
+    drop_correction(label=label, actor=actor, reason=reason)
     record_act(
         project_id=label.project_id,
         actor=actor,
         action="comparison.withdraw",
         subject=f"comparison:{label.comparison_id}",
         before={"label": str(label.pk), "choice": label.choice},
+        after={"merges_reverted": [str(merge.pk) for merge in resting]} if resting else None,
         reason=reason,
     )
     withdraw_decision(

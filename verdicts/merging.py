@@ -1,4 +1,4 @@
-"""Merging what a reviewer preferred: the label names the sides, the gate lets it in."""
+"""Merging what a reviewer preferred, or wrote instead: the label names the sides, the gate lets it in."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -49,6 +49,41 @@ def merge_preferred(
         loser_ids=[label.rejected_id],
         actor=actor,
         expected_heads=expected_heads,
+        note=note,
+        granularity=granularity,
+        bypass_reason=bypass_reason,
+    )
+
+
+class NothingToMerge(Refusal):
+    code = "nothing_corrected"
+    title = "There is no correction of yours"
+
+
+@transaction.atomic
+def merge_correction(
+    *,
+    comparison_id: UUID,
+    actor: Actor,
+    expected_heads: Mapping[UUID, bytes],
+    note: str = "",
+    granularity: Granularity = Granularity.DECISION,
+    bypass_reason: str | None = None,
+) -> Merge:
+    """The branch that this reviewer's correction became wins over both sides. `expected_heads` are
+    those of the sides; the correction is the reviewer's own, and must not have grown since."""
+    comparison = read_comparison(actor=actor, comparison_id=comparison_id)
+    actor.demand(comparison.project_id, Right.MERGE)
+    mine = Label.objects.standing().filter(comparison=comparison, reviewer_id=actor.user_id)
+    label = mine.select_related("correction").first()
+    if label is None or label.correction is None:
+        raise NothingToMerge("Write what the agent should have said, with your judgement.")
+    correction = label.correction
+    return merge_through_gate(
+        winner_id=correction.pk,
+        loser_ids=[comparison.first_id, comparison.second_id],
+        actor=actor,
+        expected_heads={**expected_heads, correction.pk: bytes(correction.head_digest)},
         note=note,
         granularity=granularity,
         bypass_reason=bypass_reason,

@@ -483,6 +483,14 @@ class Label(models.Model):
     scores = models.JSONField(default=dict)
     rationale = models.TextField(blank=True)
     corrected = models.TextField(blank=True)
+    correction = models.OneToOneField(
+        Branch,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="corrects",
+        help_text="the branch that the corrected output became",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     withdrawn_reason = models.TextField(blank=True)

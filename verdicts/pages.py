@@ -40,6 +40,7 @@ from verdicts.panels import (
     tell_label,
     triplet_panel,
 )
+from verdicts.reversal import merges_on_label
 from verdicts.selectors import read_comparison, read_labels
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -99,6 +100,9 @@ class Draft:
     rationale: str = ""
     note: str = ""
     bypass_reason: str = ""
+    strength: str = ""
+    corrected: str = ""
+    corrected_of: str = ""
 
     @classmethod
     def read(cls, form: QueryDict) -> "Draft":
@@ -112,6 +116,9 @@ class Draft:
             rationale=form.get("rationale", ""),
             note=form.get("note", ""),
             bypass_reason=form.get("bypass_reason", ""),
+            strength=form.get("strength", ""),
+            corrected=form.get("corrected", ""),
+            corrected_of=form.get("corrected_of", ""),
         )
 
     def numbers(self) -> dict[str, int]:
@@ -123,6 +130,7 @@ class Draft:
             self,
             choice=SWAPPED.get(self.choice, self.choice),
             scores={name: SWAPPED.get(score, score) for name, score in self.scores.items()},
+            corrected_of=SWAPPED.get(self.corrected_of, self.corrected_of),
         )
 
 
@@ -190,8 +198,22 @@ class ChoiceButton:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """What the reader wrote in place of a side's answer: its branch, how its gate stands, and the
+    comparison with what it corrects. `may_merge` says that it can win over both sides now."""
+
+    branch: Branch
+    head: str
+    verdict: str
+    compare: str
+    may_merge: bool
+    blocked: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MergePanel:
-    """Everything that the one who merges must see. `blocked` says why it cannot be done now."""
+    """Everything that the one who merges must see. `blocked` says why it cannot be done now;
+    `rests` counts the merges that would be reverted with the reader's own judgement."""
 
     winner: str = ""
     gate: GatePanel | None = None
@@ -204,6 +226,8 @@ class MergePanel:
     blocked: str = ""
     merge: Merge | None = None
     neutral: str = ""
+    correction: Correction | None = None
+    rests: int = 0
     open_sides: tuple[tuple[str, Branch], ...] = ()
 
 
@@ -448,12 +472,15 @@ def _panel(
 ) -> MergePanel:
     project_id = page.comparison.project_id
     merge = _standing_merge(sides)
+    resting = merges_on_label(mine) if mine is not None else []
     panel = MergePanel(
         judgements=tuple(
             tell_label(label, left=sides.left.branch.pk, reader=actor.user_id) for label in labels
         ),
         may_merge=mine is not None and actor.may(project_id, Right.MERGE),
-        may_judge_again=mine is not None and merge is None,
+        may_judge_again=mine is not None and (merge is None or bool(resting)),
+        rests=len(resting),
+        correction=_correction(page, actor, sides, mine),
         merge=merge,
         neutral=_NEUTRAL.get(mine.choice, "") if mine else "",
         open_sides=tuple(
@@ -480,6 +507,27 @@ def _panel(
         grains=_grains(page.view, page.base),
         blocked=blocked,
         may_bypass=bypassable and actor.may(project_id, Right.BYPASS_GATE),
+    )
+
+
+def _correction(
+    page: ComparePage, actor: Actor, sides: Sides, mine: Label | None
+) -> Correction | None:
+    branch = mine.correction if mine is not None else None
+    if mine is None or branch is None:
+        return None
+    gate = read_gate(branch)
+    of = mine.chosen_id or sides.left.branch.pk
+    query = urlencode({"left": branch.pk, "right": of})
+    ended = [s.branch for s in (sides.left, sides.right) if Status(s.branch.status) in ENDED]
+    open_now = Status(branch.status) not in ENDED and not ended
+    return Correction(
+        branch=branch,
+        head=bytes(branch.head_digest).hex(),
+        verdict=side_verdict(gate),
+        compare=f"{reverse('compare-open', args=[page.comparison.run_id])}?{query}",
+        may_merge=open_now and gate.open and actor.may(branch.project_id, Right.MERGE),
+        blocked="" if gate.open else f"The gate is shut to it: {gate_panel(gate).shut_by[0]}",
     )
 
 

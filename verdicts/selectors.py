@@ -42,7 +42,7 @@ def read_labels(*, actor: Actor, comparison: Comparison) -> list[Label]:
     reviewer = actor.user_id is not None and actor.may(comparison.project_id, Right.LABEL)
     if reviewer and not standing.filter(reviewer_id=actor.user_id).exists():
         return []
-    return list(standing.select_related("reviewer").order_by("created_at"))
+    return list(standing.select_related("reviewer", "correction").order_by("created_at"))
 
 
 def own_label(*, actor: Actor, comparison: Comparison) -> Label | None:

@@ -68,6 +68,7 @@ def _decide_comparison(given: Given) -> Mapping[str, Any]:
         scores=given.fields.get("scores") or _read_scores(given.fields),
         rationale=given.fields.get("rationale", ""),
         corrected=given.fields.get("corrected", ""),
+        corrected_of=given.fields.get("corrected_of", ""),
         seen_heads=heads,
         claim=given.claim,
     )

@@ -12,6 +12,7 @@ class Admission:
     `open` is the gate's word alone. `bypass_reason` is set only where a person with the right to
     do so went past a shut gate, and then it is kept for ever on the merge and its triplets.
     `judgements` are reviewers' labels that chose the branch, each over the one it was compared with.
+    `correction` says whose correction the branch is, if it is one.
     """
 
     branch: UUID
@@ -23,6 +24,7 @@ class Admission:
     bypass_reason: str | None = None
     reports: tuple[dict[str, Any], ...] = ()
     judgements: tuple[dict[str, Any], ...] = ()
+    correction: dict[str, Any] | None = None
 
     @property
     def admits(self) -> bool:
@@ -39,4 +41,5 @@ class Admission:
             "bypass_reason": self.bypass_reason,
             "reports": list(self.reports),
             "judgements": list(self.judgements),
+            **({"correction": self.correction} if self.correction else {}),
         }

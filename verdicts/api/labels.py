@@ -15,7 +15,16 @@ from verel_site.access.endpoints import Endpoint, documented
 from verel_site.access.idempotency import Answer, answer_once
 from verel_site.kit.bodies import Body
 
-FIELDS = ("choice", "strength", "scores", "rationale", "corrected", "claim", "seen_heads")
+FIELDS = (
+    "choice",
+    "strength",
+    "scores",
+    "rationale",
+    "corrected",
+    "corrected_of",
+    "claim",
+    "seen_heads",
+)
 
 
 def _side_json(side: Side) -> dict[str, Any]:
@@ -29,6 +38,7 @@ def label_json(label: Label) -> dict[str, Any]:
         "choice": label.choice,
         "chosen": str(label.chosen_id) if label.chosen_id else None,
         "rejected": str(label.rejected_id) if label.rejected_id else None,
+        "correction": str(label.correction_id) if label.correction_id else None,
         "created_at": label.created_at.isoformat(),
     }
 
@@ -59,6 +69,7 @@ class ComparisonLabel(Endpoint):
                 scores=body.object("scores"),
                 rationale=body.text("rationale", longest=MAX_TEXT, default=""),
                 corrected=body.text("corrected", longest=MAX_TEXT, default=""),
+                corrected_of=body.choice("corrected_of", ["left", "right", ""], default=""),
                 seen_heads=body.object("seen_heads"),
                 claim=body.uuid_or_none("claim"),
             )

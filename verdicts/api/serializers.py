@@ -412,9 +412,17 @@ class SidesSerializer(Shape):
 class LabelRequestSerializer(Shape):
     choice = serializers.ChoiceField([choice.value for choice in Choice])
     strength = serializers.IntegerField(required=False, help_text="1 to 5")
-    scores = serializers.DictField(required=False, help_text="a rubric's names to numbers")
+    scores = serializers.DictField(
+        required=False,
+        help_text="a rubric's names to numbers: below zero the left side is better, above the right",
+    )
     rationale = serializers.CharField(required=False)
-    corrected = serializers.CharField(required=False)
+    corrected = serializers.CharField(
+        required=False, help_text="a better final output; it becomes a branch of its own"
+    )
+    corrected_of = serializers.ChoiceField(
+        ["left", "right", ""], required=False, help_text="the side; unnamed, the better one"
+    )
     claim = serializers.UUIDField(required=False, help_text="of the pair's item in the inbox")
     seen_heads = serializers.DictField(
         required=False, help_text="left and right: the digests that were looked at"
@@ -427,6 +435,7 @@ class LabelSerializer(Shape):
     choice = serializers.CharField()
     chosen = serializers.UUIDField(allow_null=True)
     rejected = serializers.UUIDField(allow_null=True)
+    correction = serializers.UUIDField(allow_null=True, help_text="the corrected output's branch")
     created_at = serializers.DateTimeField()
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
+from branches.merges import ReasonMissing
 from branches.models import Branch, Run
 from branches.selectors.compare import Offer, offer_pairs
 from branches.selectors.events import read_run
@@ -24,6 +25,7 @@ from verdicts.comparisons import (
     open_comparison,
     withdraw_label,
 )
+from verdicts.corrections import NothingCorrected
 from verdicts.models import Comparison
 from verdicts.pages import (
     ComparePage,
@@ -32,12 +34,14 @@ from verdicts.pages import (
     Notice,
     read_compare_page,
 )
+from verdicts.reversal import merges_on_label
 from verdicts.selectors import own_label, read_comparison
 from verel_site.access.actors import Actor
 from verel_site.access.projects import request_actor, show_project
 from verel_site.access.rights import Right
 from verel_site.kit.htmx import render_page
 from verel_site.kit.queries import read_uuid
+from verel_site.kit.refusals import Refusal
 
 LISTED = 200
 
@@ -76,7 +80,7 @@ def open_compare(request: HttpRequest, run: UUID) -> HttpResponse:
     return redirect("comparison", comparison.pk)
 
 
-def _told(refusal: PairRefused | HeadMoved | BadLabel | SidesNotDrawn) -> Notice:
+def _told(refusal: Refusal) -> Notice:
     return Notice(refusal.title, f"{refusal.detail} What you filled in is kept.")
 
 
@@ -136,7 +140,7 @@ def label(request: HttpRequest, comparison: UUID) -> HttpResponse:
         pass
     except HeadMoved:
         return _look_again(request, actor, comparison, draft)
-    except (BadLabel, SidesNotDrawn) as refusal:
+    except (BadLabel, NothingCorrected, SidesNotDrawn) as refusal:
         return _again(request, actor, comparison, draft, _told(refusal), refusal.status)
     return redirect("comparison", comparison)
 
@@ -144,13 +148,21 @@ def label(request: HttpRequest, comparison: UUID) -> HttpResponse:
 @require_POST
 @login_required
 def judge_again(request: HttpRequest, comparison: UUID) -> HttpResponse:
-    """Takes the reviewer's own label back. It stays in the ledger, and the pair is open again."""
+    """Takes the reviewer's own label back. It stays in the ledger, and the pair is open again. What
+    was merged on it is reverted with it, and then a reason is needed."""
     actor = request_actor(request)
     found = read_comparison(actor=actor, comparison_id=comparison)
     actor.demand(found.project_id, Right.LABEL)
     mine = own_label(actor=actor, comparison=found)
-    if mine is not None:
-        withdraw_label(label_id=mine.pk, actor=actor, reason="judges the pair again")
+    if mine is None:
+        return redirect("comparison", comparison)
+    reason = request.POST.get("reason", "").strip()
+    if not reason and not merges_on_label(mine):
+        reason = "judges the pair again"
+    try:
+        withdraw_label(label_id=mine.pk, actor=actor, reason=reason)
+    except ReasonMissing as refusal:
+        return _again(request, actor, comparison, Draft(), _told(refusal), refusal.status)
     return redirect("comparison", comparison)
 
 
@@ -161,6 +173,9 @@ def _label(request: HttpRequest, actor: Actor, comparison: UUID, draft: Draft) -
         choice=draft.choice,
         scores=draft.numbers(),
         rationale=draft.rationale,
+        strength=int(draft.strength) if draft.strength.isdecimal() else None,
+        corrected=draft.corrected,
+        corrected_of=draft.corrected_of,
         seen_heads={
             side: request.POST[f"{side}_head"]
             for side in ("left", "right")

@@ -16,7 +16,7 @@ from branches.models import Branch, Merge, MergeLoser, Triplet
 from branches.selectors.listings import read_merge
 from branches.selectors.run_lines import read_lines
 from branches.storage.pairs import column_json
-from verdicts.merging import merge_preferred
+from verdicts.merging import merge_correction, merge_preferred
 from verdicts.pages import CompareQuery, Draft, Notice, read_compare_page
 from verdicts.panels import (
     GRANULARITY_WORDS,
@@ -38,12 +38,13 @@ from verel_site.kit.refusals import Forbidden, NotFound, Refusal, Unprocessable
 @require_POST
 @login_required
 def merge(request: HttpRequest, comparison: UUID) -> HttpResponse:
-    """Approves the merge of the side that this reviewer preferred."""
+    """Approves the merge of the side that this reviewer preferred, or of their correction."""
     actor = request_actor(request)
     draft = Draft.read(request.POST)
     past_gate = request.POST.get("past_gate") == "1"
     try:
-        made = merge_preferred(
+        act = merge_correction if request.POST.get("corrected") == "1" else merge_preferred
+        made = act(
             comparison_id=comparison,
             actor=actor,
             expected_heads=_read_heads(request, actor, comparison),

@@ -286,4 +286,5 @@ def test_a_reviewer_may_judge_a_pair_again_until_it_is_merged(
     assert Label.objects.count() == 2
     assert Label.objects.standing().get().chosen_id == good.pk
     assert approve(client, comparison, ines).status_code == 302
-    assert again not in page_of(client, comparison)
+    assert "Judge again" not in page_of(client, comparison), "now it takes a reason"
+    assert "Reverse my judgement and the merge" in page_of(client, comparison)
