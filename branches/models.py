@@ -64,6 +64,11 @@ class Run(models.Model):
         return f"r-{self.number} {self.goal[:60]}"
 
 
+def branch_label(name: str, number: int) -> str:
+    """What a branch is called: by its name, or by its number in the run."""
+    return name or ("main" if number == 0 else f"fork {number}")
+
+
 class Branch(models.Model):
     """One timeline. It shares its parent's lineage up to and with `fork_seq`, and owns a suffix.
 
@@ -127,7 +132,7 @@ class Branch(models.Model):
 
     @property
     def label(self) -> str:
-        return self.name or ("main" if self.number == 0 else f"fork {self.number}")
+        return branch_label(self.name, self.number)
 
 
 class Event(models.Model):

@@ -2,16 +2,15 @@
 
 from django.urls import URLPattern, path
 
-from branches.selectors.event_page import ReadReports, no_reports
+from branches.selectors.judged import ReadReports, ReadVerdicts, no_reports, no_verdicts
 from branches.views import approvals, datasets, events, forks, runs, search
-from branches.views.runs import ReadVerdicts, no_verdicts
 
 
 def make_urlpatterns(
     read_verdicts: ReadVerdicts = no_verdicts, read_reports: ReadReports = no_reports
 ) -> list[URLPattern]:
-    """`read_verdicts` gives a run's gate words (pass, warn, fail, stale …) by branch id, and
-    `read_reports` what graders said of a branch when its digest was the one that is given."""
+    """`read_verdicts` tells what graders come to on branches of a run, and `read_reports` what
+    they said of a branch when its digest was the one that is given."""
     judged = {"read_verdicts": read_verdicts}
     reported = {"read_reports": read_reports}
     return [
@@ -21,7 +20,7 @@ def make_urlpatterns(
         path("p/<slug:slug>/datasets/", datasets.datasets, name="datasets"),
         path("datasets/<uuid:dataset>/", datasets.dataset, name="dataset"),
         path("datasets/<uuid:dataset>/file/", datasets.dataset_file, name="dataset-file"),
-        path("runs/<uuid:run>/", runs.run, judged | reported, name="run"),
+        path("runs/<uuid:run>/", runs.run, judged, name="run"),
         path("runs/<uuid:run>/rows/", runs.run_rows, judged, name="run-rows"),
         path("runs/<uuid:run>/branches/", runs.run_branches, judged, name="run-branches"),
         path("runs/<uuid:run>/minimap/", runs.run_minimap, name="run-minimap"),

@@ -1,15 +1,16 @@
 """The gate over stored rows: what it says of a branch's head, and what a merge is let in by."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
 
 from branches.domain.admission import Admission
 from branches.models import Branch
+from branches.selectors.judged import Head
 from verdicts.corrections import correction_json
 from verdicts.domain.facts import (
     Decision,
@@ -26,8 +27,8 @@ from verdicts.domain.ledger import guard_regressions
 from verdicts.domain.terms import PRECISE, Confidence, Grader, IssueKind, Severity, Verdict
 from verdicts.guard import Guard, read_guard
 from verdicts.inputs import read_changed_files
-from verdicts.models import GateDecision, Issue, Label, Policy, Report, Suite
-from verdicts.policies import current_policy
+from verdicts.models import GateDecision, Issue, Label, Policy, Report
+from verdicts.policies import Suites, read_rules, read_suites
 from verdicts.receipts import owed_nonce
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -114,49 +115,77 @@ def read_gate(branch: Branch) -> GateView:
     return read_gates([branch])[branch.pk]
 
 
-def read_gates(branches: Sequence[Branch], *, policy: Policy | None = None) -> dict[UUID, GateView]:
-    """The gates of branches of one project: the same few queries however many there are, beside
-    those that read the changed files of a head for the first time.
+def read_gates(
+    branches: Collection[Branch], *, policy: Policy | None = None
+) -> dict[UUID, GateView]:
+    """The gates of branches of one project: the same few queries however many there are, and two
+    more where the changed files of a head are read for the first time.
 
     `policy` is another than the project's present one, to see what it would say."""
+    return decide_gates(branches, read_told(branches), policy=policy)
+
+
+def read_told(branches: Collection[Branch], *, also: Head | None = None) -> list[Report]:
+    """What a gate looks at, in order: the reports on each branch's head, and of each grader its
+    newest, if that was on an older one. `also` is one more head, of which all are told."""
+    newer = Report.objects.filter(
+        branch=OuterRef("branch"), grader=OuterRef("grader"), order__gt=OuterRef("order")
+    )
+    wanted = Q(head_digest__in={bytes(branch.head_digest) for branch in branches})
+    wanted |= Q(~Exists(newer))
+    if also is not None:
+        wanted |= Q(branch=also[0], head_digest=also[1])
+    rows = Report.objects.filter(branch__in={branch.pk for branch in branches})
+    return list(rows.filter(wanted).select_related("runner").order_by("order"))
+
+
+def decide_gates(
+    branches: Collection[Branch], told: Collection[Report], *, policy: Policy | None = None
+) -> dict[UUID, GateView]:
+    """`told` as `read_told` gives it, or every report of the branches in order."""
     if not branches:
         return {}
-    policy = policy or current_policy(project_id=branches[0].project_id)
-    required = _read_required(policy)
-    suites = _read_suites(branches[0].project_id) if required else {}
-    told: dict[UUID, list[Report]] = {branch.pk: [] for branch in branches}
-    reports = Report.objects.filter(branch__in=told).order_by("order")
-    for report in reports.select_related("runner").prefetch_related("issues"):
-        told[report.branch_id].append(report)
+    project_id = next(iter(branches)).project_id
+    policy, suites = (policy, read_suites(project_id)) if policy else read_rules(project_id)
+    of_branch: dict[UUID, list[Report]] = {branch.pk: [] for branch in branches}
+    for report in told:
+        of_branch[report.branch_id].append(report)
     heads = {branch.pk: bytes(branch.head_digest) for branch in branches}
-    guard = read_guard(
-        project_id=branches[0].project_id,
-        reports=[
-            report
-            for report in chain.from_iterable(told.values())
-            if bytes(report.head_digest) == heads[report.branch_id]
-        ],
-    )
+    present = [one for one in told if bytes(one.head_digest) == heads[one.branch_id]]
+    prefetch_related_objects(present, "issues")
+    guard = read_guard(project_id=project_id, reports=present)
+    required = _read_required(policy)
+    graders = {item.grader for item in required}
+    proven = {one.branch_id for one in present if one.grader in graders}
+    changed = read_changed_files([branch for branch in branches if branch.pk in proven])
     return {
-        branch.pk: _decide(branch, policy, required, suites, told[branch.pk], guard)
+        branch.pk: _decide(
+            branch,
+            of_branch[branch.pk],
+            _Rules(policy, required, suites, guard),
+            changed.get(branch.pk, frozenset()),
+        )
         for branch in branches
     }
 
 
-def _decide(
-    branch: Branch,
-    policy: Policy,
-    required: list[RequiredGrader],
-    suites: dict[Grader, frozenset[str]],
-    told: list[Report],
-    guard: Guard,
-) -> GateView:
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What decides of every branch alike."""
+
+    policy: Policy
+    required: list[RequiredGrader]
+    suites: Suites
+    guard: Guard
+
+
+def _decide(branch: Branch, told: list[Report], rules: _Rules, changed: frozenset[str]) -> GateView:
+    policy, guard = rules.policy, rules.guard
     head = bytes(branch.head_digest)
     reports = tuple(report for report in told if bytes(report.head_digest) == head)
     stale = frozenset(Grader(report.grader) for report in told) - {
         Grader(report.grader) for report in reports
     }
-    proven = any(item.grader == report.grader for item in required for report in reports)
     facts = [report_facts(report) for report in reports]
     returned = guard_regressions(
         reports=facts,
@@ -166,9 +195,9 @@ def _decide(
     )
     decision = decide_gate(
         reports=[*facts, returned] if returned else facts,
-        required=required,
-        frozen_suites=suites,
-        changed_files=read_changed_files(branch) if proven else frozenset(),
+        required=rules.required,
+        frozen_suites=rules.suites,
+        changed_files=changed,
         inputs_digest=head.hex(),
         receipts_required=policy.receipts_required,
         advisory_window=policy.advisory_window,
@@ -225,7 +254,7 @@ def _read_required(policy: Policy) -> list[RequiredGrader]:
 def read_owing(policy: Policy) -> frozenset[Grader]:
     """Graders whose reports count by their receipts alone, under a policy of a project."""
     required = _read_required(policy)
-    suites = _read_suites(policy.project_id) if required else {}
+    suites = read_suites(policy.project_id) if required else {}
     return frozenset(
         item.grader
         for item in required
@@ -235,13 +264,6 @@ def read_owing(policy: Policy) -> frozenset[Grader]:
             receipts_required=policy.receipts_required,
         )
     )
-
-
-def _read_suites(project_id: UUID) -> dict[Grader, frozenset[str]]:
-    frozen: dict[Grader, set[str]] = {}
-    for suite in Suite.objects.frozen().filter(project_id=project_id):
-        frozen.setdefault(Grader(suite.grader), set()).add(suite.digest)
-    return {grader: frozenset(digests) for grader, digests in frozen.items()}
 
 
 def report_facts(report: Report) -> ReportFacts:

@@ -2,14 +2,44 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
 from typing import Final
 from uuid import UUID
 
+from django.db.models import DateTimeField, IntegerField, UUIDField, Value
+
+from branches.models import branch_label
 from verdicts.domain.ledger import Return
 from verdicts.domain.terms import Grader, Severity
-from verdicts.failure_models import Failure, FailureEntry, FailureLine
+from verdicts.failure_models import Failure, FailureLine
 from verdicts.models import Report
 
+_LINE: Final = (
+    "failure__fingerprint",
+    "pk",
+    "branch_id",
+    "grader",
+    "tool",
+    "entry__answers__at",
+    "entry__answers__report__order",
+    "entry__answers__branch__name",
+    "entry__answers__branch__number",
+    "entry__answers__branch__run__number",
+)
+# A row of the same shape that is of no branch.
+_HELD: Final[tuple[str | Value, ...]] = (
+    "fingerprint",
+    Value(0),
+    Value(None, UUIDField()),
+    Value(""),
+    Value(""),
+    Value(None, DateTimeField()),
+    Value(None, IntegerField()),
+    Value(""),
+    Value(None, IntegerField()),
+    Value(None, IntegerField()),
+)
 _TELLING: Final = frozenset(one for one in Severity if one.rank >= Severity.WARNING.rank)
 
 
@@ -25,7 +55,7 @@ NOTHING: Final = Guard({}, frozenset())
 
 
 def read_guard(*, project_id: UUID, reports: Collection[Report]) -> Guard:
-    """Two queries, or none where no report tells anything that the ledger could bear on. `reports`
+    """One query, or none where no report tells anything that the ledger could bear on. `reports`
     are of one project, with their issues prefetched."""
     branches = {
         report.branch_id
@@ -34,24 +64,24 @@ def read_guard(*, project_id: UUID, reports: Collection[Report]) -> Guard:
     }
     if not branches:
         return NOTHING
-    held = Failure.objects.held().filter(project_id=project_id)
     lines = FailureLine.objects.filter(branch__in=branches, open=True, returned=True)
+    held = Failure.objects.held().filter(project_id=project_id)
+    rows = lines.order_by().values_list(*_LINE).union(held.order_by().values_list(*_HELD), all=True)
     returns: dict[UUID, list[Return]] = {}
-    told = "entry__answers__report", "entry__answers__branch__run"
-    for line in lines.select_related("failure", *told).order_by("pk"):
-        back = Return(
-            Grader(line.grader), line.tool, line.failure.fingerprint, _tell(line.entry.answers)
-        )
-        returns.setdefault(line.branch_id, []).append(back)
-    return Guard(returns, frozenset(held.values_list("fingerprint", flat=True)))
+    marks: set[str] = set()
+    for mark, _line, branch_id, grader, tool, *resolution in sorted(rows, key=itemgetter(1)):
+        if branch_id is None:
+            marks.add(mark)
+            continue
+        back = Return(Grader(grader), tool, mark, _tell(*resolution))
+        returns.setdefault(branch_id, []).append(back)
+    return Guard(returns, frozenset(marks))
 
 
-def _tell(resolution: FailureEntry | None) -> str:
-    """By what it had been resolved."""
-    if resolution is None or resolution.report is None or resolution.branch is None:
+def _tell(
+    at: datetime | None, order: int | None, name: str | None, number: int | None, run: int | None
+) -> str:
+    """By what it had been resolved: a report by its order, on a branch by its name and number."""
+    if at is None or order is None or number is None:
         return "resolved before"
-    branch, report = resolution.branch, resolution.report
-    return (
-        f"resolved on {resolution.at:%Y-%m-%d} by report {report.order} "
-        f"on {branch.label} of r-{branch.run.number}"
-    )
+    return f"resolved on {at:%Y-%m-%d} by report {order} on {branch_label(name or '', number)} of r-{run}"

@@ -1,7 +1,7 @@
 """The merge panel as values: the gate line by line, the literal triplet, and what people said."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -10,9 +10,9 @@ from branches.domain.context import approx_tokens
 from branches.domain.terms import Granularity
 from branches.domain.triplet import RefusalReason, Refused, TripletDraft
 from branches.models import Branch
-from branches.selectors.event_page import ReportLine
+from branches.selectors.judged import Head, Judged, ReportLine
 from branches.triplets import preview_triplets
-from verdicts.admission import GateView, read_gates
+from verdicts.admission import GateView, decide_gates, read_told
 from verdicts.domain.facts import ReceiptStanding
 from verdicts.domain.labels import Choice
 from verdicts.domain.terms import ADVISORY, Grader
@@ -126,18 +126,27 @@ def side_verdict(gate: GateView) -> str:
     return gate.verdict.value if gate.graded else "pending"
 
 
-def read_run_verdicts(run: UUID) -> Mapping[UUID, str]:
-    """The words of a run's graded branches by id, for lists: no word where nobody graded."""
-    graded = Report.objects.filter(branch__run=run).values("branch")
-    branches = list(Branch.objects.filter(pk__in=graded).select_related("project"))
-    return {branch: side_verdict(gate) for branch, gate in read_gates(branches).items()}
+def read_run_verdicts(branches: Collection[Branch], head: Head | None) -> Judged:
+    """The words of those branches of a run that somebody graded, and what was said of one head."""
+    told = read_told(branches, also=head)
+    of_branch = {report.branch_id for report in told}
+    gates = decide_gates([branch for branch in branches if branch.pk in of_branch], told)
+    on_head = [one for one in told if (one.branch_id, bytes(one.head_digest)) == head]
+    return Judged(
+        words={branch: side_verdict(gate) for branch, gate in gates.items()},
+        reports=_report_lines(on_head),
+    )
 
 
 def read_head_reports(branch: UUID, digest: bytes) -> Sequence[ReportLine]:
     """The graders' own claims about a branch when its digest was this one, in order of arrival:
     the newest `MAX_REPORTS`, in one query. What they come to together is the gate's to say."""
     rows = Report.objects.filter(branch=branch, head_digest=digest).select_related("runner")
-    return [_report_line(report) for report in reversed(rows.order_by("-order")[:MAX_REPORTS])]
+    return _report_lines(list(reversed(rows.order_by("-order")[:MAX_REPORTS])))
+
+
+def _report_lines(reports: Sequence[Report]) -> list[ReportLine]:
+    return [_report_line(report) for report in reports[-MAX_REPORTS:]]
 
 
 def _report_line(report: Report) -> ReportLine:

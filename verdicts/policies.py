@@ -1,12 +1,13 @@
 """A project's gate policy: which graders are required, which suite each, what may merge, and what
 a loop of fixing and grading is allowed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F, FilteredRelation, Q, Subquery
 
 from verdicts.domain.progress import LIMIT_BOUNDS, MAX_RUNG_NAME, MAX_RUNGS, Limits
 from verdicts.domain.terms import Grader
@@ -18,6 +19,9 @@ from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import Unprocessable
 
 MAX_WINDOW: Final = 99
+
+# The digests of the suites that a receipt may name.
+type Suites = Mapping[Grader, frozenset[str]]
 
 
 class PolicyReasonMissing(Unprocessable):
@@ -38,6 +42,36 @@ def default_policy(project_id: UUID) -> Policy:
 def current_policy(*, project_id: UUID) -> Policy:
     newest = Policy.objects.filter(project_id=project_id).order_by("-version").first()
     return newest or default_policy(project_id)
+
+
+def read_rules(project_id: UUID) -> tuple[Policy, Suites]:
+    """The present policy and the frozen suites, in one query. Version 0 requires nothing, and
+    comes without suites."""
+    newest = Policy.objects.filter(project_id=project_id).order_by("-version").values("pk")[:1]
+    frozen = Q(project__suites__frozen_at__isnull=False, project__suites__retired_at=None)
+    rows = list(
+        Policy.objects.filter(pk=Subquery(newest)).annotate(
+            suite=FilteredRelation("project__suites", condition=frozen),
+            suite_grader=F("suite__grader"),
+            suite_digest=F("suite__digest"),
+        )
+    )
+    if not rows:
+        return default_policy(project_id), {}
+    told = ((row.suite_grader, row.suite_digest) for row in rows)
+    return rows[0], _by_grader((grader, digest) for grader, digest in told if grader)
+
+
+def read_suites(project_id: UUID) -> Suites:
+    rows = Suite.objects.frozen().filter(project_id=project_id)
+    return _by_grader(rows.values_list("grader", "digest"))
+
+
+def _by_grader(told: Iterable[tuple[str, str]]) -> Suites:
+    frozen: dict[Grader, set[str]] = {}
+    for grader, digest in told:
+        frozen.setdefault(Grader(grader), set()).add(digest)
+    return {grader: frozenset(digests) for grader, digests in frozen.items()}
 
 
 @transaction.atomic

@@ -426,7 +426,7 @@ def _suite_proof(report: Report, digest: str) -> Proof:
 def _coverage_proof(report: Report, branch: Branch, covered: frozenset[str]) -> Proof:
     if bytes(report.head_digest) != bytes(branch.head_digest):
         return Proof("Covers", "", f"{len(covered)} files", "of an older head")
-    changed = read_changed_files(branch)
+    changed = read_changed_files([branch])[branch.pk]
     met = changed & covered
     word = f"{len(met)} of {len(changed)}"
     return Proof("Covers", "pass" if met == changed else "fail", word, "changed files")

@@ -1,21 +1,25 @@
 """What stands around every page: projects, navigation, keys, and the last merge's undo."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
+from uuid import UUID
 
+from django.contrib.auth.models import User
+from django.db.models import IntegerField, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from branches.models import Merge
+from branches.models import Merge, branch_label
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import request_actor, request_projects
 from verel_site.access.rights import Right
 from verel_site.health import degraded_words
-from verel_site.inbox.queues import MAX_BADGE, count_badge
+from verel_site.inbox.queues import MAX_BADGE, badge_items
 
 KEYS = [
     {
@@ -117,6 +121,23 @@ class NavEntry:
     count: str = ""
 
 
+class _Undo(NamedTuple):
+    """A merge that may be taken back until then, and the name and number of its winner."""
+
+    merge: UUID
+    name: str
+    number: int
+    until: datetime
+
+
+class _Counted(Subquery):
+    """How many rows a query has."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+    output_field = IntegerField()
+    empty_result_set_value = 0
+
+
 class Shell:
     """Read lazily: a page without a signed-in person asks the database nothing."""
 
@@ -189,38 +210,45 @@ class Shell:
         entries.append(NavEntry("settings", "Settings", reverse("members", args=[slug]), "g s"))
         return entries
 
-    @cached_property
+    @property
     def _waiting(self) -> str:
-        count = count_badge(self.actor)
+        count, _ = self._at_hand
         return f"{MAX_BADGE}+" if count > MAX_BADGE else str(count or "")
+
+    @cached_property
+    def _at_hand(self) -> tuple[int, _Undo | None]:
+        """How much waits for this person, and their merge that may be taken back: one query."""
+        if self.actor.user_id is None or not self.actor.projects:
+            return 0, None
+        merge = Merge.objects.filter(
+            project_id__in=self.actor.projects,
+            by_kind="person",
+            by_id=self.actor.id,
+            undo_until__gt=timezone.now(),
+            reverted_at=None,
+        ).order_by("-created_at")
+        told = ("pk", "winner__name", "winner__number", "undo_until")
+        waiting, *undo = User.objects.values_list(
+            _Counted(badge_items(self.actor).values("pk")),
+            *(Subquery(merge.values(name)[:1]) for name in told),
+        ).get(pk=self.actor.user_id)
+        return waiting, _Undo(*undo) if undo[0] else None
 
     @property
     def keys(self) -> list[dict[str, Any]]:
         return KEYS
 
-    @cached_property
+    @property
     def undo(self) -> dict[str, Any] | None:
         """This person's merge of the last seconds, while nothing of it has left."""
-        now = timezone.now()
-        merge = (
-            Merge.objects.filter(
-                project_id__in=self.actor.projects,
-                by_kind="person",
-                by_id=self.actor.id,
-                undo_until__gt=now,
-                reverted_at=None,
-            )
-            .select_related("winner")
-            .order_by("-created_at")
-            .first()
-        )
-        if merge is None:
+        _, undo = self._at_hand
+        if undo is None:
             return None
         return {
-            "text": f"Merged {merge.winner.label}",
-            "url": reverse("merge-revert", args=[merge.pk]),
-            "until": merge.undo_until,
-            "seconds": max(0, round((merge.undo_until - now).total_seconds())),
+            "text": f"Merged {branch_label(undo.name, undo.number)}",
+            "url": reverse("merge-revert", args=[undo.merge]),
+            "until": undo.until,
+            "seconds": max(0, round((undo.until - timezone.now()).total_seconds())),
         }
 
     @property

@@ -1,7 +1,7 @@
 """One event in full: what it says, what belongs to it, and where it stands in the chains."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -27,6 +27,7 @@ from branches.domain.telling import (
 from branches.models import Approval, Branch, Event
 from branches.selectors.event_parts import ContentPart, read_parts
 from branches.selectors.events import payload_of, stored_event
+from branches.selectors.judged import ReportLine
 from branches.selectors.run_lines import Lines
 from branches.selectors.run_rows import Window
 from branches.selectors.run_view import View
@@ -171,27 +172,6 @@ class Links:
 
 
 @dataclass(frozen=True)
-class ReportLine:
-    """What one grader said about the head that an event was. `verdict` names the glyph, an
-    `advisory` one is drawn hollow; `proof` is who signed it, or empty."""
-
-    verdict: str
-    grader: str
-    summary: str
-    proof: str = ""
-    advisory: bool = False
-
-
-# Reports on a branch when its digest was this one. They are told by an app above this one, so the
-# composition hands in how to read them, in a fixed number of queries.
-type ReadReports = Callable[[UUID, bytes], Sequence[ReportLine]]
-
-
-def no_reports(branch: UUID, digest: bytes) -> Sequence[ReportLine]:
-    return ()
-
-
-@dataclass(frozen=True)
 class EventDetail:
     """`answer_waits` says that the event asks and was not answered, whoever reads it."""
 
@@ -237,13 +217,12 @@ def tell_detail(
     reader: Reader,
     near: Window | None = None,
     draft: Mapping[str, str] | None = None,
-    read_reports: ReadReports = no_reports,
+    reports: Sequence[ReportLine] = (),
 ) -> EventDetail:
     """The detail of an event of the view's run. `draft` is an answer that was refused, with why.
 
     At most six queries: the events beside it, its call or result, an override's patches, what the
-    blobs of its parts are. Of these, `near`, a window with the event in it, saves what can be found there. Those of
-    `read_reports` come on top.
+    blobs of its parts are. Of these, `near`, a window with the event in it, saves what can be found there.
     """
     branch = lines.branches[event.branch_id]
     stored = stored_event(event)
@@ -267,7 +246,7 @@ def tell_detail(
         override=_read_override(event, stored, branch, lines),
         stasis=make_stasis(request.approval, draft) if request and reader.may_answer else None,
         answer_waits=request is not None,
-        reports=tuple(read_reports(branch.pk, bytes(event.digest))),
+        reports=tuple(reports),
         facts=tuple(_facts(event, stored, branch, view)),
         pair=pair,
         forks=lines.forks.get((event.branch_id, event.seq), 0),

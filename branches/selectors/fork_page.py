@@ -24,6 +24,7 @@ from branches.domain.telling import Telling, main_argument, one_line, tell_event
 from branches.models import Branch, Event
 from branches.selectors.event_page import PatchLine, tell_patches
 from branches.selectors.events import stored_event
+from branches.selectors.judged import ReadVerdicts, no_verdicts
 from branches.selectors.lineage import iter_lineage
 from branches.selectors.run_lines import Lines, read_lines
 from verel_site.access.actors import Actor
@@ -145,7 +146,7 @@ def read_fork_page(
     event: Event,
     draft: ForkDraft,
     error: tuple[str, str, str] = ("", "", ""),
-    verdicts: Mapping[UUID, str] | None = None,
+    read_verdicts: ReadVerdicts = no_verdicts,
 ) -> ForkPage:
     """The drawer for a fork after an event. `error` is the title, detail and pointer of a refusal.
 
@@ -178,7 +179,7 @@ def read_fork_page(
         sent=sent,
         repeated=repeated[:SHOWN_CALLS],
         repeated_more=max(len(repeated) - SHOWN_CALLS, 0),
-        tried=_read_tried(branch, event.seq, lines, verdicts or {}),
+        tried=_read_tried(branch, event.seq, lines, read_verdicts),
         override_in_prompt=run.project.override_in_prompt,
         author=actor.name,
         url=reverse("fork", args=[event.event_id]),
@@ -347,8 +348,12 @@ def _call_text(call: ToolCall) -> str:
 
 
 def _read_tried(
-    branch: Branch, seq: int, lines: Lines, verdicts: Mapping[UUID, str]
+    branch: Branch, seq: int, lines: Lines, read_verdicts: ReadVerdicts
 ) -> tuple[Tried, ...]:
+    tried = [
+        row for row in lines.branches.values() if row.parent_id == branch.pk and row.fork_seq == seq
+    ]
+    words = read_verdicts(tried, None).words
     waiting = {key for key, _ in lines.asked}
     return tuple(
         Tried(
@@ -360,9 +365,8 @@ def _read_tried(
             by=row.forked_by,
             at=row.created_at,
             status="stasis" if row.pk in waiting else row.status,
-            verdict="" if row.pk in waiting else verdicts.get(row.pk, ""),
+            verdict="" if row.pk in waiting else words.get(row.pk, ""),
             href=f"{reverse('run', args=[row.run_id])}?branch={row.pk}",
         )
-        for row in lines.branches.values()
-        if row.parent_id == branch.pk and row.fork_seq == seq
+        for row in tried
     )

@@ -1,12 +1,12 @@
 """The branches of one run as lines of a graph: lanes, spans, forks, and what waits on them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import FilteredRelation, OuterRef, Q, Subquery
 
 from branches.domain.lanes import End, Span, Start, assign_lanes
 from branches.domain.lineage import Segment
@@ -70,23 +70,15 @@ class Lines:
 
 
 def read_lines(run: Run, *, branch: UUID | None = None) -> Lines:
-    """Two queries, however many branches the run has. Raises NotFound for a stranger's branch."""
-    own_first = Event.objects.filter(branch_id=OuterRef("pk"), seq=1)
-    fork_point = Event.objects.filter(branch_id=OuterRef("parent_id"), seq=OuterRef("fork_seq"))
-    lost = MergeLoser.objects.filter(branch_id=OuterRef("pk"), merge__reverted_at=None)
-    rows = Branch.objects.filter(run=run).order_by("number")
-    rows = rows.annotate(
-        first_position=Subquery(own_first.values("position")[:1]),
-        fork_position=Subquery(fork_point.values("position")[:1]),
-        winner=Subquery(lost.order_by("-pk").values("merge__winner_id")[:1]),
-    )
+    """One query, however many branches the run has. Raises NotFound for a stranger's branch."""
+    rows = _read_rows(run)
     branches = {row.pk: row for row in rows}
     if branch is not None and branch not in branches:
         raise NotFound("There is no such branch in this run.")
     positions = {key: _begin(row) for key, row in branches.items()}
     starts = [Start(key, row.parent_id, row.number) for key, row in branches.items()]
     lanes = assign_lanes(starts)
-    asked = _read_requests(run)
+    asked = _find_requests(rows)
     spans = {
         key: _span(row, lanes[key], positions[key], branches, asked)
         for key, row in branches.items()
@@ -103,19 +95,39 @@ def read_lines(run: Run, *, branch: UUID | None = None) -> Lines:
     )
 
 
+def _read_rows(run: Run) -> list[Branch]:
+    """The run's branches by number; one that waits stands once for each of its open requests."""
+    events = Event.objects.filter(run=run)
+    own_first = events.filter(branch_id=OuterRef("pk"), seq=1)
+    fork_point = events.filter(branch_id=OuterRef("parent_id"), seq=OuterRef("fork_seq"))
+    lost = MergeLoser.objects.filter(branch_id=OuterRef("pk"), merge__reverted_at=None)
+    request = events.filter(branch_id=OuterRef("pk"), seq=OuterRef("open__request_seq"))
+    rows = Branch.objects.filter(run=run).annotate(
+        open=FilteredRelation("approvals", condition=Q(approvals__answered_at=None)),
+        first_position=Subquery(own_first.values("position")[:1]),
+        fork_position=Subquery(fork_point.values("position")[:1]),
+        winner=Subquery(lost.order_by("-pk").values("merge__winner_id")[:1]),
+        request_position=Subquery(request.values("position")[:1]),
+    )
+    # The types know of no relation that a query makes up.
+    rows = rows.select_related("open")  # type: ignore[misc]
+    return list(rows.order_by("number", "open__created_at"))
+
+
 def _begin(row: Branch) -> int:
     """The position that a branch starts from: its fork point's, or a trunk's own first event's."""
     name = "fork_position" if row.parent_id else "first_position"
     return getattr(row, name, None) or 0
 
 
-def _read_requests(run: Run) -> dict[tuple[UUID, int], Request]:
-    event = Event.objects.filter(branch_id=OuterRef("branch_id"), seq=OuterRef("request_seq"))
-    rows = Approval.objects.filter(branch__run=run, answered_at=None).order_by("created_at")
-    return {
-        (row.branch_id, row.request_seq): Request(row, getattr(row, "position", None) or 0)
-        for row in rows.annotate(position=Subquery(event.values("position")[:1]))
-    }
+def _find_requests(rows: Iterable[Branch]) -> dict[tuple[UUID, int], Request]:
+    asked = [
+        Request(approval, getattr(row, "request_position", None) or 0)
+        for row in rows
+        if (approval := getattr(row, "open", None)) is not None
+    ]
+    asked.sort(key=lambda request: request.approval.created_at)
+    return {(one.approval.branch_id, one.approval.request_seq): one for one in asked}
 
 
 def _span(

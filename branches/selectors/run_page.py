@@ -13,14 +13,9 @@ from branches.domain.search_query import begin_words
 from branches.domain.telling import OTHER
 from branches.domain.terms import ENDED, Status
 from branches.models import Branch, Event, Run
-from branches.selectors.event_page import (
-    EventDetail,
-    Reader,
-    ReadReports,
-    no_reports,
-    tell_detail,
-)
+from branches.selectors.event_page import EventDetail, Reader, tell_detail
 from branches.selectors.events import read_run
+from branches.selectors.judged import Head, ReadReports, ReadVerdicts, no_reports, no_verdicts
 from branches.selectors.minimap import Minimap, read_minimap
 from branches.selectors.run_lines import Lines, read_lines
 from branches.selectors.run_rows import (
@@ -213,16 +208,14 @@ def read_run_page(
     *,
     actor: Actor,
     view: View,
-    verdicts: Mapping[UUID, str] | None = None,
-    read_reports: ReadReports = no_reports,
+    read_verdicts: ReadVerdicts = no_verdicts,
     error_sought: bool = False,
 ) -> RunPage:
     """The page that a view asks for.
 
     A constant number of queries, whatever the run holds; a search adds some for each thousand
-    events that the index has not seen. `verdicts` are gates' words by branch; `read_reports` tells those on
-    the event that is shown. `error_sought` says that the reader was led back here because no
-    later event is an error.
+    events that the index has not seen. `error_sought` says that the reader was led back here
+    because no later event is an error.
     """
     run = read_run(actor=actor, run_id=view.run)
     lines = read_lines(run, branch=view.branch)
@@ -230,16 +223,17 @@ def read_run_page(
     asked = view.event or (found.hits[0] if found.hits and view.after is None else None)
     window = _read_window(run, view, lines, asked)
     selected = asked or _newest_shown(window, lines)
+    chosen = _find_chosen(run, window, selected)
+    judged = read_verdicts(lines.branches.values(), _head(chosen))
     rows = tell_rows(
         window.events,
         view,
         lines,
         selected=selected,
         hits=frozenset(found.hits),
-        verdicts=verdicts,
+        verdicts=judged.words,
     )
     reader = read_reader(actor, run)
-    chosen = _find_chosen(run, window, selected)
     near = window if chosen in window.events else None
     small = lines.events <= INLINE_MINIMAP
     minimap = read_minimap(run, lines) if small else None
@@ -249,7 +243,7 @@ def read_run_page(
         view=view,
         suffix=view.suffix,
         head=make_head(run, lines, view, reader),
-        rail=make_rail(lines, view, verdicts or {}),
+        rail=make_rail(lines, view, judged.words),
         kinds=make_kinds(view, minimap),
         rows=tuple(rows),
         lane_width=width(lines.width),
@@ -258,7 +252,7 @@ def read_run_page(
         minimap=minimap,
         search=_make_search(view, found, selected) if view.q else None,
         detail=tell_detail(
-            chosen, view=view, lines=lines, reader=reader, near=near, read_reports=read_reports
+            chosen, view=view, lines=lines, reader=reader, near=near, reports=judged.reports
         )
         if chosen
         else None,
@@ -294,13 +288,14 @@ def _later_href(view: View, window: Window) -> str:
 
 
 def read_rows_page(
-    *, actor: Actor, view: View, limit: int = CHUNK, verdicts: Mapping[UUID, str] | None = None
+    *, actor: Actor, view: View, limit: int = CHUNK, read_verdicts: ReadVerdicts = no_verdicts
 ) -> RowsPage:
     """One chunk of the view's rows."""
     run = read_run(actor=actor, run_id=view.run)
     lines = read_lines(run, branch=view.branch)
     window = read_window(run, view, lines, limit=limit)
-    rows = tell_rows(window.events, view, lines, selected=view.event, verdicts=verdicts)
+    words = read_verdicts(lines.branches.values(), None).words
+    rows = tell_rows(window.events, view, lines, selected=view.event, verdicts=words)
     return RowsPage(
         view=view,
         suffix=view.suffix,
@@ -315,7 +310,7 @@ def read_side_page(
     actor: Actor,
     view: View,
     with_minimap: bool = False,
-    verdicts: Mapping[UUID, str] | None = None,
+    read_verdicts: ReadVerdicts = no_verdicts,
 ) -> SidePage:
     """The head and the rail, and the minimap if it is asked for."""
     run = read_run(actor=actor, run_id=view.run)
@@ -325,7 +320,7 @@ def read_side_page(
         run=run.pk,
         view=view,
         head=make_head(run, lines, view, read_reader(actor, run)),
-        rail=make_rail(lines, view, verdicts or {}),
+        rail=make_rail(lines, view, read_verdicts(lines.branches.values(), None).words),
         minimap=minimap,
         kinds=make_kinds(view, minimap),
         edges=make_edges(lines, view),
@@ -349,7 +344,7 @@ def read_detail(
         lines=lines,
         reader=read_reader(actor, run),
         draft=draft,
-        read_reports=read_reports,
+        reports=read_reports(event.branch_id, bytes(event.digest)),
     )
 
 
@@ -359,6 +354,10 @@ def read_reader(actor: Actor, run: Run) -> Reader:
         may_steer=actor.may(run.project_id, Right.STEER),
         may_answer=actor.may(run.project_id, Right.ANSWER),
     )
+
+
+def _head(event: Event | None) -> Head | None:
+    return (event.branch_id, bytes(event.digest)) if event else None
 
 
 def _find_chosen(run: Run, window: Window, selected: UUID | None) -> Event | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Subquery
 
 from branches.domain import terms
 from branches.domain.events import StoredEvent
@@ -95,14 +95,10 @@ class EventRow:
 
 def read_window(run: Run, view: View, lines: Lines, *, limit: int = CHUNK) -> Window:
     """The chunk that a view asks for: around its event, after or before a cursor, or the newest."""
-    source = _Lineage(view, lines) if lines.segments else _AllLanes(run, view)
+    source = _Lineage(run, view, lines) if lines.segments else _AllLanes(run, view)
     if view.event is not None:
-        anchor = _read_anchor(run, view.event)
-        at = source.at(anchor)
-        half = limit // 2
-        earlier, before = source.before(at, half)
-        later, after = source.after(at - 1, limit - half)
-        return _keep_pairs(Window((*earlier, *later), before, after), source)
+        half = max(1, limit // 2)
+        return _keep_pairs(source.around(view.event, half, max(1, limit - half)), source)
     if view.after is not None:
         rows, after = source.after(view.after, limit)
         window = Window(rows, None, after)
@@ -131,9 +127,12 @@ def _keep_pairs(window: Window, source: "_AllLanes | _Lineage") -> Window:
     )
 
 
+def _anchors(run: Run, event_id: UUID) -> QuerySet[Event]:
+    return Event.objects.filter(project_id=run.project_id, run=run, event_id=event_id)
+
+
 def _read_anchor(run: Run, event_id: UUID) -> Event:
-    found = Event.objects.filter(project_id=run.project_id, run=run, event_id=event_id)
-    anchor = found.only("position", "seq", "branch_id").first()
+    anchor = _anchors(run, event_id).only("position", "seq", "branch_id").first()
     if anchor is None:
         raise NotFound("There is no such event in this run.")
     return anchor
@@ -150,6 +149,7 @@ class _AllLanes:
     """All branches, interleaved by position."""
 
     def __init__(self, run: Run, view: View) -> None:
+        self._run = run
         self._rows: QuerySet[Event] = Event.objects.filter(_kind_filter(view.kinds), run=run)
 
     def at(self, event: Event) -> int:
@@ -166,11 +166,22 @@ class _AllLanes:
         more = found[limit - 1].position if len(found) > limit else None
         return tuple(reversed(found[:limit])), more
 
+    def around(self, event_id: UUID, before: int, after: int) -> Window:
+        """Two queries: the event is the first of those from it on, unless its kind is not shown."""
+        place = Subquery(_anchors(self._run, event_id).values("position")[:1])
+        later = list(self._rows.filter(position__gte=place).order_by("position")[: after + 1])
+        shown = later and later[0].event_id == event_id
+        anchor = later[0] if shown else _read_anchor(self._run, event_id)
+        earlier, edge = self.before(anchor.position, before)
+        more = later[after - 1].position if len(later) > after else None
+        return Window((*earlier, *later[:after]), edge, more)
+
 
 class _Lineage:
     """One branch's lineage, by step."""
 
-    def __init__(self, view: View, lines: Lines) -> None:
+    def __init__(self, run: Run, view: View, lines: Lines) -> None:
+        self._run = run
         self._segments = lines.segments
         self._bases = {segment.branch: segment.base for segment in lines.segments}
         self._kinds = _kind_filter(view.kinds)
@@ -208,6 +219,21 @@ class _Lineage:
             rows = rows[-limit:]
             return tuple(rows), self.at(rows[0])
         return tuple(rows), low if low > 1 else None
+
+    def around(self, event_id: UUID, before: int, after: int) -> Window:
+        """Two queries where every kind is shown."""
+        at = self.at(_read_anchor(self._run, event_id))
+        rows, low, high = self._read(at - before - 1, at + after, newest=False)
+        earlier = [row for row in rows if self.at(row) < at]
+        later = rows[len(earlier) :]
+        whole = (len(earlier) > before or low <= 1) and (len(later) > after or high >= self._end)
+        if not whole:
+            told, low_edge = self.before(at, before)
+            further, high_edge = self.after(at - 1, after)
+            return Window((*told, *further), low_edge, high_edge)
+        edge = self.at(earlier[-before]) if len(earlier) > before else None
+        more = self.at(later[after - 1]) if len(later) > after else None
+        return Window((*earlier[-before:], *later[:after]), edge, more)
 
     def _read(self, low: int, high: int, *, newest: bool) -> tuple[list[Event], int, int]:
         """Events of the steps from `low` to `high`, and the steps that were really looked at."""

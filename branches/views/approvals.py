@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 from branches.approvals import AnswerRefused, answer_approval
 from branches.domain.terms import Answer
 from branches.models import Approval, Event
-from branches.selectors.event_page import ReadReports, no_reports
+from branches.selectors.judged import ReadReports, no_reports
 from branches.selectors.run_page import read_detail
 from branches.selectors.run_view import View, read_view
 from verel_site.access.actors import Actor

@@ -8,9 +8,9 @@ from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET
 
-from branches.selectors.event_page import ReadReports, no_reports
 from branches.selectors.event_parts import read_part_file
 from branches.selectors.events import read_event
+from branches.selectors.judged import ReadReports, no_reports
 from branches.selectors.run_page import read_detail
 from branches.selectors.run_view import read_view
 from branches.storage.payloads import payload_bytes

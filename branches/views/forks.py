@@ -16,7 +16,7 @@ from branches.forks import fork_branch
 from branches.models import Event
 from branches.selectors.events import read_event
 from branches.selectors.fork_page import ForkDraft, ForkPage, read_fork_page
-from branches.views.runs import ReadVerdicts, no_verdicts
+from branches.selectors.judged import ReadVerdicts, no_verdicts
 from verel_site.access.actors import Actor
 from verel_site.access.models import RememberedAnswer
 from verel_site.access.projects import request_actor, show_project
@@ -39,9 +39,10 @@ def fork(
     """
     actor = request_actor(request)
     row = read_event(actor=actor, event_id=event)
-    verdicts = read_verdicts(row.run_id)
     if request.method == "GET":
-        page = read_fork_page(actor=actor, event=row, draft=_new_draft(), verdicts=verdicts)
+        page = read_fork_page(
+            actor=actor, event=row, draft=_new_draft(), read_verdicts=read_verdicts
+        )
         return _render(request, page)
     draft = _read_draft(request.POST)
     try:
@@ -50,7 +51,9 @@ def fork(
         raise
     except Refusal as refusal:
         told = (refusal.title, refusal.detail, refusal.pointer or "")
-        page = read_fork_page(actor=actor, event=row, draft=draft, error=told, verdicts=verdicts)
+        page = read_fork_page(
+            actor=actor, event=row, draft=draft, error=told, read_verdicts=read_verdicts
+        )
         return _render(request, page, status=refusal.status if refusal.status == 409 else 422)
     href = f"{reverse('run', args=[row.run_id])}?branch={branch}"
     if request.headers.get("HX-Request") == "true":
@@ -70,7 +73,7 @@ def fork_preview(
         actor=actor,
         event=row,
         draft=_read_draft(request.POST),
-        verdicts=read_verdicts(row.run_id),
+        read_verdicts=read_verdicts,
     )
     if request.headers.get("HX-Request") == "true":
         return render(request, "branches/_fork_preview.html", {"page": page, "swaps": True})

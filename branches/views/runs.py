@@ -13,8 +13,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from branches.models import Branch
-from branches.selectors.event_page import ReadReports, no_reports
 from branches.selectors.events import read_branch, read_run
+from branches.selectors.judged import ReadVerdicts, no_verdicts
 from branches.selectors.run_lines import read_lines
 from branches.selectors.run_list import read_filters, read_run_list
 from branches.selectors.run_page import read_rows_page, read_run_page, read_side_page
@@ -28,20 +28,12 @@ from verel_site.kit.htmx import render_page
 from verel_site.kit.refusals import NotFound
 from verel_site.kit.snapshots import one_moment
 
-# Gates' words by branch of a run. Verdicts are told by an app above this one, so the composition
-# hands in how to read them; without it statuses are told alone.
-type ReadVerdicts = Callable[[UUID], Mapping[UUID, str]]
-
 _MOVES: Final[Mapping[str, Callable[..., Branch]]] = {
     "pause": pause_branch,
     "resume": resume_branch,
     "complete": complete_branch,
     "abandon": abandon_branch,
 }
-
-
-def no_verdicts(run: UUID) -> Mapping[UUID, str]:
-    return {}
 
 
 @require_GET
@@ -54,17 +46,11 @@ def run_list(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 @login_required
 @one_moment()
-def run(
-    request: HttpRequest,
-    run: UUID,
-    read_verdicts: ReadVerdicts = no_verdicts,
-    read_reports: ReadReports = no_reports,
-) -> HttpResponse:
+def run(request: HttpRequest, run: UUID, read_verdicts: ReadVerdicts = no_verdicts) -> HttpResponse:
     page = read_run_page(
         actor=request_actor(request),
         view=read_view(run, request.GET),
-        verdicts=read_verdicts(run),
-        read_reports=read_reports,
+        read_verdicts=read_verdicts,
         error_sought=request.GET.get("sought") == "error",
     )
     show_project(request, page.project)
@@ -82,7 +68,7 @@ def run_rows(
         actor=request_actor(request),
         view=read_view(run, request.GET),
         limit=read_int(request.GET, "limit", CHUNK, low=1, high=MAX_CHUNK),
-        verdicts=read_verdicts(run),
+        read_verdicts=read_verdicts,
     )
     return render(request, "branches/_run_chunk.html", {"page": page})
 
@@ -97,7 +83,7 @@ def run_branches(
     page = read_side_page(
         actor=request_actor(request),
         view=read_view(run, request.GET),
-        verdicts=read_verdicts(run),
+        read_verdicts=read_verdicts,
     )
     return render(request, "branches/_run_side.html", {"page": page})
 

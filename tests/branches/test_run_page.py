@@ -1,9 +1,9 @@
 """The run page: rows of all lanes, windows of them, one event in full, and what it costs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -16,8 +16,9 @@ from branches.domain import terms
 from branches.domain.events import StoredEvent
 from branches.models import Branch, Event
 from branches.selectors import run_page, run_rows
-from branches.selectors.event_page import EventDetail, ReportLine
+from branches.selectors.event_page import EventDetail
 from branches.selectors.events import stored_event
+from branches.selectors.judged import Head, Judged, ReportLine
 from branches.selectors.run_lines import read_lines
 from branches.selectors.run_rows import EventRow, read_window, tell_rows
 from branches.selectors.run_view import View
@@ -233,7 +234,7 @@ def test_the_page_costs_the_same_queries_with_3_and_with_30_branches(
         assert answer.status_code == 200
         costs.append(len(queries))
     assert costs[0] == costs[1]
-    assert costs[0] <= (13 if place == "newest" else 16)
+    assert costs[0] <= 9 + (place == "event")
 
 
 def test_a_chunk_of_rows_costs_the_same_queries_with_3_and_with_30_branches(
@@ -291,7 +292,9 @@ def test_verdicts_that_are_handed_in_stand_in_the_rail_and_on_the_head() -> None
     story = tell_story(forks=1)
     fork = Branch.objects.get(run=story.run, number=1)
     page = run_page.read_run_page(
-        actor=SYSTEM, view=View(run=story.run.pk), verdicts={fork.pk: "fail"}
+        actor=SYSTEM,
+        view=View(run=story.run.pk),
+        read_verdicts=lambda branches, head: Judged({fork.pk: "fail"}),
     )
     assert {row.number: row.verdict for row in page.rail} == {0: "", 1: "fail"}
     assert [row.number for row in page.rows if row.verdict == "fail"] == [1]
@@ -506,13 +509,14 @@ def test_reports_that_are_handed_in_stand_in_the_detail_of_their_event() -> None
     story = tell_story()
     head = story.event(7)
 
-    def read(branch: UUID, digest: bytes) -> list[ReportLine]:
-        here = (branch, digest) == (story.trunk.pk, bytes(head.digest))
-        return [ReportLine("fail", "Tests", "2 failing of 216", "ci")] if here else []
+    def read(branches: Collection[Branch], asked: Head | None) -> Judged:
+        here = asked == (story.trunk.pk, bytes(head.digest))
+        line = ReportLine("fail", "Tests", "2 failing of 216", "ci")
+        return Judged(reports=[line] if here else [])
 
     def detail(seq: int) -> EventDetail | None:
         view = View(run=story.run.pk, event=story.event(seq).event_id)
-        return run_page.read_run_page(actor=SYSTEM, view=view, read_reports=read).detail
+        return run_page.read_run_page(actor=SYSTEM, view=view, read_verdicts=read).detail
 
     shown, other = detail(7), detail(6)
     assert shown is not None

@@ -197,18 +197,19 @@ def tell_decision(decision: Decision) -> Mark:
     )
 
 
-def count_badge(actor: Actor) -> int:
-    """How many items wait for this person, counted up to one more than MAX_BADGE."""
-    if actor.user_id is None:
-        return 0
-    total = 0
+def badge_items(actor: Actor) -> QuerySet[Item]:
+    """What waits for this person, one more than MAX_BADGE at most; to be counted."""
+    projects: dict[tuple[str, ...], list[UUID]] = {}
     for project_id, kinds in wanted_parts(actor, Wanted()):
-        rows = Item.objects.filter(project_id=project_id, kind__in=kinds)
-        rows = waiting_for(rows, actor.user_id)
-        total += rows.order_by().values("pk")[: MAX_BADGE + 1].count()
-        if total > MAX_BADGE:
-            break
-    return min(total, MAX_BADGE + 1)
+        projects.setdefault(tuple(kinds), []).append(project_id)
+    if actor.user_id is None or not projects:
+        return Item.objects.none()
+    wanted = Q()
+    # As many parts as there are roles, and not as there are projects.
+    for names, ids in projects.items():
+        wanted |= Q(project_id__in=ids, kind__in=names)
+    rows = waiting_for(Item.objects.filter(wanted), actor.user_id)
+    return rows.order_by()[: MAX_BADGE + 1]
 
 
 def frees_in(hold_until: datetime, now: datetime) -> str:
