@@ -6,10 +6,13 @@ from django.http import HttpRequest
 from memory.domain.terms import Answer
 from memory.models import (
     Assembly,
+    Candidate,
+    Consolidation,
     Episode,
     Evidence,
     Intention,
     IntentionFire,
+    KnownFault,
     MemoryCursor,
     PairScore,
     PromotionDecision,
@@ -18,6 +21,7 @@ from memory.models import (
     RecordSign,
     RefusedValue,
     Retrieval,
+    SalientEpisode,
     SkillFile,
 )
 from memory.promotion import Said, clear_refusal, decide_record
@@ -101,6 +105,19 @@ class PairScoreAdmin(ReadOnly):
 
 
 admin.site.register(
-    [Assembly, RecordSign, Retrieval, SkillFile, Episode, MemoryCursor, Intention, IntentionFire],
+    [
+        Assembly,
+        RecordSign,
+        Retrieval,
+        SkillFile,
+        Episode,
+        MemoryCursor,
+        Intention,
+        IntentionFire,
+        Consolidation,
+        Candidate,
+        KnownFault,
+        SalientEpisode,
+    ],
     ReadOnly,
 )

@@ -35,12 +35,14 @@ class BadEvidence(Unprocessable):
 
 @dataclass(frozen=True)
 class Cited:
-    """An event that a proposer cites; `report` names a precise grader's word on its branch."""
+    """An event that a proposer cites; `report` names a precise grader's word on its branch, which
+    agrees where its verdict is `sees`: of a fault that is fail."""
 
     event_id: UUID
     quote: str = ""
     score: float | None = None
     report: UUID | None = None
+    sees: str = "pass"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Source:
     def corroborator(self) -> Corroborator | None:
         if self.report is None:
             return None
-        agrees = self.report.verdict == "pass" and not self.report.errored
+        agrees = self.report.verdict == self.cited.sees and not self.report.errored
         return Corroborator(self.report.grader, str(self.event.branch_id), agrees)
 
 

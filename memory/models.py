@@ -6,6 +6,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from branches.models import Branch, Run
+from memory.consolidation_models import Candidate as Candidate
+from memory.consolidation_models import Consolidation as Consolidation
+from memory.consolidation_models import KnownFault as KnownFault
+from memory.consolidation_models import SalientEpisode as SalientEpisode
 from memory.domain.strength import Curve, curve_of
 from memory.domain.terms import (
     Answer,

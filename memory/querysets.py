@@ -2,11 +2,14 @@
 
 from typing import TYPE_CHECKING, Self
 
+from django.db import models
+
 from memory.domain.terms import Standing
 from verel_site.access.querysets import Visible
 
 if TYPE_CHECKING:
-    from memory.models import Episode, Intention, PromotionRequest, Record  # noqa: F401 -- bases name them
+    from memory.consolidation_models import Candidate, Consolidation  # noqa: F401 -- bases name them
+    from memory.models import Episode, Intention, PromotionRequest, Record  # noqa: F401 -- too
 
 
 class RecordQuerySet(Visible["Record"]):
@@ -25,3 +28,11 @@ class EpisodeQuerySet(Visible["Episode"]):
 
 class IntentionQuerySet(Visible["Intention"]):
     pass
+
+
+class ConsolidationQuerySet(Visible["Consolidation"]):
+    pass
+
+
+class CandidateQuerySet(models.QuerySet["Candidate"]):
+    """Of a consolidation, and seen with it."""

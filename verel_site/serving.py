@@ -21,6 +21,7 @@ from django.db import connection
 
 from branches.datasets import sweep_exports
 from branches.indexing import index_news
+from memory.consolidation.jobs import DUE_SECONDS, order_due, sweep_consolidations
 from memory.episodes import follow_episodes
 from memory.intentions import follow_intentions
 from verdicts.failures import fill_in
@@ -104,6 +105,8 @@ def standing_jobs() -> list[Job]:
         Job("uploads", uploads.run_once, pause_seconds=1.0, on_stop=uploads.stop.set),
         Job("episodes", follow_episodes, pause_seconds=2.0),
         Job("intentions", follow_intentions, pause_seconds=2.0),
+        Job("consolidation", sweep_consolidations, pause_seconds=1.0),
+        Job("consolidation orders", lambda: order_due() > 0, pause_seconds=DUE_SECONDS),
         Job("inbox", InboxSweep().run_once, pause_seconds=INBOX_SECONDS),
         Job("suites", tend_suites, pause_seconds=TEND_SECONDS),
         Job("failure ledger", fill_in, pause_seconds=TEND_SECONDS),

@@ -433,6 +433,10 @@ ADMIN: Final[dict[str, Row]] = {
     **LEDGER("memory.skillfile"),
     **LEDGER("memory.episode"),
     **LEDGER("memory.memorycursor"),
+    **LEDGER("memory.consolidation"),
+    **LEDGER("memory.candidate"),
+    **LEDGER("memory.knownfault"),
+    **LEDGER("memory.salientepisode"),
     **LEDGER("memory.intention"),
     **LEDGER("memory.intentionfire"),
 }

@@ -1,0 +1,86 @@
+"""The third step: what its own episode does not bear out goes no further."""
+
+from collections import Counter
+from typing import Any, Final
+from uuid import UUID
+
+from memory.consolidation.windows import OVER, Stage, Window
+from memory.consolidation_models import Candidate, Consolidation
+from memory.domain.consolidation import CLUSTER, Fate
+from memory.domain.entailment import Corroborator, Entailed, class_of
+from memory.domain.terms import Kind
+from memory.entailment import Score, score_pairs
+from memory.querysets import CandidateQuerySet
+from verdicts.models import Report
+
+# A model reads both texts of each: some at a time, since a scorer may be a server far away.
+GATED: Final = 128
+LONE: Final = "It was seen in one episode alone, and a rule takes two."
+UNBORNE: Final = "Its own episode does not bear it out."
+
+
+def _waiting(job: Consolidation) -> CandidateQuerySet:
+    rows = Candidate.objects.filter(consolidation=job, fate=Fate.EXTRACTED.value)
+    return rows.filter(pk__gt=job.cursor)
+
+
+def look(job: Consolidation) -> Window:
+    rows = list(_waiting(job).order_by("pk")[:GATED])
+    if not rows:
+        return OVER
+    facts = [row for row in rows if row.kind == Kind.FACT.value]
+    pairs = list(dict.fromkeys((row.premise, row.text) for row in facts))
+    scores = dict(zip(pairs, score_pairs(job.project, pairs), strict=True)) if pairs else {}
+    reports = _reports(facts)
+    for row in rows:
+        if row.kind == Kind.FACT.value:
+            _gate_fact(row, scores[row.premise, row.text], reports)
+        else:
+            _gate_rule(row)
+
+    def write() -> Counter[str]:
+        Candidate.objects.bulk_update(
+            rows, ["fate", "why", "score", "scorer", "precise", "sources"]
+        )
+        return Counter()
+
+    passed = sum(row.fate == Fate.ENTAILED.value for row in rows)
+    precise = sum(row.precise for row in rows)
+    lone = sum(row.why == LONE for row in rows)
+    counts = Counter(entailed=passed, precise=precise, dropped=len(rows) - passed - lone)
+    return Window(rows[-1].pk, len(rows), write, counts)
+
+
+def _reports(facts: list[Candidate]) -> dict[UUID, Report]:
+    named = {UUID(one["report"]) for row in facts for one in row.sources if one["report"]}
+    return Report.objects.only("branch_id", "grader", "verdict").in_bulk(named)
+
+
+def _gate_fact(row: Candidate, score: Score, reports: dict[UUID, Report]) -> None:
+    """The scorer never decides alone: precision takes the episode's own precise grader too."""
+    source = row.sources[0]
+    row.score, row.scorer = score.value, score.source[:80]
+    row.sources = [source | {"score": score.value}]
+    told = _corroborators(source, reports)
+    found = class_of(score.value, episode=source["event"], corroborators=told)
+    row.precise = found is Entailed.PRECISE
+    row.fate = (Fate.DROPPED if found is Entailed.DROPPED else Fate.ENTAILED).value
+    row.why = UNBORNE if found is Entailed.DROPPED else ""
+
+
+def _corroborators(source: dict[str, Any], reports: dict[UUID, Report]) -> list[Corroborator]:
+    report = reports.get(UUID(source["report"])) if source["report"] else None
+    if report is None:
+        return []
+    return [Corroborator(report.grader, source["event"], report.verdict == source["sees"])]
+
+
+def _gate_rule(row: Candidate) -> None:
+    """Each episode of a cluster is an instance of the rule; that it holds elsewhere is inferred,
+    and so it has no score."""
+    enough = row.episodes >= CLUSTER
+    row.fate = (Fate.ENTAILED if enough else Fate.DROPPED).value
+    row.why = "" if enough else LONE
+
+
+STAGE: Final = Stage(look, lambda job: _waiting(job).count())

@@ -1,0 +1,152 @@
+"""The sixth and the seventh step: claims become records by the door that every proposal takes, with
+whatever is owed to a rented store; and what has faded is buried."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+
+from memory.consolidation.windows import OVER, WINDOW, Stage, Window
+from memory.consolidation_models import Candidate, Consolidation
+from memory.domain.consolidation import Fate
+from memory.domain.strength import (
+    PRUNE_CONFIDENCE,
+    PRUNE_STRENGTH,
+    PRUNE_SUPPORT,
+    may_prune,
+)
+from memory.domain.terms import ItemType, Kind, RequestState, Standing, Trust
+from memory.evidence import Cited
+from memory.facts import propose_fact
+from memory.models import Record
+from memory.querysets import CandidateQuerySet, RecordQuerySet
+from memory.records import Proposed
+from memory.rules import propose_rule
+from verel_site.access.actors import Actor
+from verel_site.audit.ledger import record_act
+from verel_site.kit.refusals import Refusal
+
+# Each is a proposal of its own; so many hold the database's writer for a moment only.
+WRITTEN: Final = 25
+SCOPE: Final = "team"
+
+
+def writer_of(job: Consolidation) -> Actor:
+    return Actor(kind="system", id=str(job.pk), name=f"consolidation {job.number}")
+
+
+def _ready(job: Consolidation) -> CandidateQuerySet:
+    return Candidate.objects.filter(consolidation=job, fate=Fate.READY.value)
+
+
+def write_back(job: Consolidation) -> Window:
+    # By turn and not by number: of rivals the one that is to speak comes last.
+    rows = list(_ready(job).order_by("turn", "pk")[:WRITTEN])
+    if not rows:
+        return OVER
+
+    def write() -> Counter[str]:
+        counts = Counter(_settle(job, row) for row in rows)
+        Candidate.objects.bulk_update(rows, ["fate", "became", "why", "record"])
+        refused = counts.pop("refused", 0)
+        return Counter({**counts, "written": counts.total(), "refused": refused})
+
+    return Window(rows[-1].pk, len(rows), write)
+
+
+def _settle(job: Consolidation, row: Candidate) -> str:
+    """What became of it; a refusal leaves nothing behind but its reason."""
+    try:
+        with transaction.atomic():
+            proposed = _propose(job, row)
+    except Refusal as refusal:
+        row.fate, row.why = Fate.REFUSED.value, f"{refusal.title}. {refusal.detail}"
+        return "refused"
+    row.fate, row.became = Fate.WRITTEN.value, proposed.became.value
+    row.record = proposed.record
+    return proposed.became.value
+
+
+def _propose(job: Consolidation, row: Candidate) -> Proposed:
+    told: dict[str, Any] = {
+        "project_id": job.project_id,
+        "actor": writer_of(job),
+        "text": row.text,
+        "scope": SCOPE,
+        "item_type": ItemType(row.item_type),
+        "source": row.source,
+        "entailment": row.score,
+        "evidence": [_cite(one) for one in row.sources],
+    }
+    if row.kind == Kind.RULE.value:
+        return propose_rule(expression=row.expression, **told)
+    return propose_fact(subject=row.subject, predicate=row.predicate, object=row.object, **told)
+
+
+def _cite(source: dict[str, Any]) -> Cited:
+    return Cited(
+        event_id=UUID(source["event"]),
+        quote=source["quote"],
+        score=source.get("score"),
+        report=UUID(source["report"]) if source["report"] else None,
+        sees=source["sees"] or "pass",
+    )
+
+
+def _fading(job: Consolidation) -> RecordQuerySet:
+    """What might be pruned, as far as the database can tell; never what a person is asked about."""
+    rows = Record.objects.live().filter(project_id=job.project_id, position__gt=job.cursor)
+    rows = rows.filter(confidence__lt=PRUNE_CONFIDENCE, support_count__lt=PRUNE_SUPPORT)
+    return rows.exclude(trust=Trust.VERIFIED.value).exclude(requests__state=RequestState.OPEN.value)
+
+
+def fade(job: Consolidation) -> Window:
+    rows = list(_fading(job).order_by("position")[:WINDOW])
+    if not rows:
+        return OVER
+    # As of the order, so that a window done anew buries the same ones.
+    now = job.created_at
+    gone = [
+        row
+        for row in rows
+        if may_prune(
+            strength=row.strength(now),
+            confidence=row.confidence,
+            support=row.support_count,
+            trust=Trust(row.trust),
+        )
+    ]
+
+    def write() -> Counter[str]:
+        return Counter(pruned=sum(_bury(job, gone)))
+
+    return Window(rows[-1].position, len(rows), write, Counter(faded=len(rows)))
+
+
+def _bury(job: Consolidation, rows: Iterable[Record]) -> Iterable[bool]:
+    for row in rows:
+        strength = row.strength(job.created_at)
+        live = Record.objects.live().filter(pk=row.pk)
+        if live.update(standing=Standing.BURIED.value) != 1:
+            continue
+        record_act(
+            project_id=row.project_id,
+            actor=writer_of(job),
+            action="memory.prune",
+            subject=f"record:{row.record_id}",
+            digest=bytes(row.digest),
+            before={"standing": Standing.LIVE.value},
+            after={"standing": Standing.BURIED.value},
+            reason=(
+                f"Strength {strength:.2f} is below {PRUNE_STRENGTH}, confidence "
+                f"{row.confidence:.2f} below {PRUNE_CONFIDENCE}, and {row.support_count} runs "
+                "speak for it."
+            ),
+        )
+        yield True
+
+
+WRITE: Final = Stage(write_back, lambda job: _ready(job).count())
+DECAY: Final = Stage(fade, lambda job: _fading(job).count())

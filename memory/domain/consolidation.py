@@ -1,0 +1,208 @@
+"""Consolidation as rules: its steps in order, what a candidate may become, and what an episode bears.
+
+A claim says no more than the one episode that it was read from; a rule rests on its whole cluster.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from memory.domain.content import MAX_PART, fold
+from memory.domain.likeness import words_of
+from memory.domain.terms import ItemType
+
+MAX_SAID: Final = 400
+MAX_NAME: Final = 80
+CLUSTER: Final = 2
+# So much of an issue's words must stand in what was observed for the two to speak of one thing.
+SHARED_WORDS: Final = 0.5
+
+
+class Step(StrEnum):
+    """In this order; each is gone through in windows, and each window is one transaction."""
+
+    SALIENCE = "salience"
+    EXTRACT = "extract"
+    INDUCE = "induce"
+    ENTAIL = "entail"
+    MERGE = "merge"
+    CONFLICT = "conflict"
+    WRITE = "write"
+    DECAY = "decay"
+
+    @property
+    def next(self) -> "Step | None":
+        steps = list(Step)
+        at = steps.index(self) + 1
+        return steps[at] if at < len(steps) else None
+
+
+class JobState(StrEnum):
+    WAITING = "waiting"
+    WORKING = "working"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Trigger(StrEnum):
+    """What ordered it."""
+
+    HAND = "hand"
+    SESSION = "session"
+    EPISODES = "episodes"
+    SCHEDULE = "schedule"
+
+
+class Fate(StrEnum):
+    """How far a candidate came, or where it ended."""
+
+    EXTRACTED = "extracted"
+    DROPPED = "dropped"
+    ENTAILED = "entailed"
+    MERGED = "merged"
+    READY = "ready"
+    WRITTEN = "written"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What may become a record. `premise` is the text of the episode that must bear it out."""
+
+    kind: str
+    text: str
+    premise: str
+    item_type: ItemType
+    source: str
+    subject: str = ""
+    predicate: str = ""
+    object: str = ""
+    expression: str = ""
+
+    @property
+    def group(self) -> str:
+        """Claims of one group say one thing: they merge."""
+        about = "\0".join(
+            fold(part)
+            for part in (
+                self.kind,
+                self.subject,
+                self.predicate,
+                self.object,
+                self.expression,
+                "" if self.subject or self.expression else self.text,
+            )
+        )
+        return hashlib.sha256(about.encode(errors="replace")).hexdigest()
+
+
+_ITEM_TYPES: Final[Mapping[str, ItemType]] = {
+    "vulnerability": ItemType.SECURITY,
+    "typo": ItemType.COSMETIC_TIP,
+    **dict.fromkeys(
+        ("contrast", "overflow", "broken_image", "blank", "layout", "clipped", "overlap"),
+        ItemType.UI_FIX,
+    ),
+}
+
+
+def item_type_of(kind: str) -> ItemType:
+    """How fast what is known of such an issue fades."""
+    return _ITEM_TYPES.get(kind, ItemType.API_CONTRACT)
+
+
+def claim_fault(*, tool: str, says: str, signature: str) -> Claim | None:
+    """That a tool fails in one way; None of a step that failed without a word."""
+    said = " ".join(says.split())[:MAX_SAID]
+    if not said:
+        return None
+    named = _name(tool) or "a step"
+    return Claim(
+        kind="fact",
+        text=f"{named} failed: {said}",
+        premise=f"{named} failed: {said}",
+        item_type=ItemType.API_CONTRACT,
+        source="",
+        subject=named,
+        predicate=f"fault {signature[:16]}",
+        object="seen",
+    )
+
+
+def claim_issue(*, kind: str, message: str, locator: str, mark: str, source: str) -> Claim | None:
+    """That a grader found something at a place; `mark` is the issue's fingerprint."""
+    said = " ".join(message.split())[:MAX_SAID]
+    if not said:
+        return None
+    place = _name(locator)
+    return Claim(
+        kind="fact",
+        text=f"{place}: {said}" if place else said,
+        premise=f"{place} {said}",
+        item_type=item_type_of(kind),
+        source=source,
+        subject=place or "page",
+        predicate=f"{kind} {mark}",
+        object="found",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Issues of one kind on one component at one width, in however many episodes."""
+
+    kind: str
+    component: str
+    viewport: int
+
+
+def cluster_of(kind: str, locator: str, detail: Mapping[str, Any]) -> Cluster | None:
+    """None where the issue does not say on which component or at which width it was."""
+    component = _name(str(detail.get("component") or locator or ""))
+    width = detail.get("viewport")
+    if isinstance(width, Mapping):
+        width = width.get("width")
+    if not component or isinstance(width, bool) or not isinstance(width, int | float):
+        return None
+    return Cluster(kind, component, int(width)) if 0 < width < 100_000 else None
+
+
+def claim_cluster(cluster: Cluster) -> Claim:
+    """The design rule of a cluster; it starts inferred, whatever its episodes."""
+    what = cluster.kind.replace("_", " ")
+    text = f"No {what} in {cluster.component} at {cluster.viewport} px or narrower"
+    condition = f'viewport <= {cluster.viewport} and component == "{cluster.component}"'
+    return Claim(
+        kind="rule",
+        text=text,
+        premise=text,
+        item_type=item_type_of(cluster.kind),
+        source="cluster",
+        expression=f"{condition} => forbid {what}",
+    )
+
+
+def speak_of_one(message: str, observed: str) -> bool:
+    """Whether an issue and an observation are about the same thing."""
+    told = words_of(message)
+    return bool(told) and len(told & words_of(observed)) >= SHARED_WORDS * len(told)
+
+
+def order_rivals(claims: Sequence[tuple[int, bool, int]]) -> dict[int, int]:
+    """Of claims under one key (id, whether precise, independent runs) the turn of each: the one
+    that is to speak is written last, since recency settles what trust does not."""
+    ranked = sorted(claims, key=lambda one: (one[1], one[2], one[0]))
+    return {one[0]: turn for turn, one in enumerate(ranked)}
+
+
+_UNQUOTABLE: Final = re.compile(r"[\"\\|\x00-\x1f\x7f]+")
+
+
+def _name(text: str) -> str:
+    """Fit for a key and for a quoted value of an expression."""
+    plain = " ".join(_UNQUOTABLE.sub(" ", text).split())
+    return plain[: min(MAX_NAME, MAX_PART)].strip()
