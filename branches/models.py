@@ -123,7 +123,12 @@ class Branch(models.Model):
                 fields=["project", "lease_expires_at"],
                 condition=Q(claimable=True),
                 name="branch_claimable",
-            )
+            ),
+            models.Index(
+                fields=["project", "head_position"],
+                condition=Q(status="completed"),
+                name="branch_completed",
+            ),
         ]
         verbose_name_plural = "branches"
 

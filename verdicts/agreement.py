@@ -19,7 +19,7 @@ from itertools import combinations
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery
 
 from verdicts.disagreements import ADJUDICATION
 from verdicts.domain.agreement import (
@@ -39,9 +39,10 @@ from verdicts.domain.agreement import (
 )
 from verdicts.domain.labels import Choice
 from verdicts.domain.rubric import RUBRIC
-from verdicts.domain.terms import Grader, Severity, Verdict
+from verdicts.domain.terms import Grader
 from verdicts.models import Comparison, Label, Report, SideOrder
 from verdicts.panels import GRADER_WORDS
+from verdicts.preferences import Head, read_weights
 from verdicts.reliability import (
     LEAST_PAIRS,
     Estimate,
@@ -57,7 +58,6 @@ MAX_LABELS: Final = 5_000
 MAX_JUDGED: Final = 500
 MAX_RATERS: Final = 50
 MAX_COUPLES: Final = 20
-_CLAIMS: Final = {Verdict.PASS.value: 0, Verdict.WARN.value: 1, Verdict.FAIL.value: 2}
 
 type Ratings = list[Rating[UUID, int]]
 type Units = Mapping[UUID, Mapping[int, Outcome]]
@@ -387,40 +387,12 @@ def _grader_lines(
     return tuple(sorted(lines, key=_rank))
 
 
-def _read_weights(
-    project_id: UUID, pairs: Sequence[_Told]
-) -> Mapping[tuple[UUID, bytes], Mapping[str, Weight]]:
-    """What each grader found on each compared head: the newest report of each of its tools."""
+def _read_weights(project_id: UUID, pairs: Sequence[_Told]) -> Mapping[Head, Mapping[str, Weight]]:
     heads = {(one.first, one.first_digest) for one in pairs}
     heads |= {(one.second, one.second_digest) for one in pairs}
+    # A branch may have been graded at many heads of which one was compared.
     compared = Comparison.objects.filter(
         Q(first=OuterRef("branch_id"), first_digest=OuterRef("head_digest"))
         | Q(second=OuterRef("branch_id"), second_digest=OuterRef("head_digest"))
     )
-    rows = (
-        Report.objects.filter(Exists(compared), project_id=project_id, errored=False)
-        .filter(branch_id__in={branch for branch, _ in heads})
-        .annotate(
-            critical=_count(Severity.CRITICAL),
-            error=_count(Severity.ERROR),
-            warning=_count(Severity.WARNING),
-            digest=F("head_digest"),
-        )
-        .order_by("order")
-        .values_list(
-            "branch_id", "digest", "grader", "tool", "critical", "error", "warning", "verdict"
-        )
-    )
-    newest: dict[tuple[UUID, bytes, str], dict[str, Weight]] = defaultdict(dict)
-    for branch, digest, grader, tool, critical, error, warning, verdict in rows:
-        weight = Weight(critical, error, warning, _CLAIMS[verdict])
-        newest[branch, bytes(digest), grader][tool] = weight
-    found: dict[tuple[UUID, bytes], dict[str, Weight]] = defaultdict(dict)
-    for (branch, digest, grader), tools in newest.items():
-        if (branch, digest) in heads and grader != Grader.HUMAN:
-            found[branch, digest][grader] = sum(tools.values(), Weight())
-    return found
-
-
-def _count(severity: Severity) -> Count:
-    return Count("issues", filter=Q(issues__severity=severity.value))
+    return read_weights(Report.objects.filter(Exists(compared), project_id=project_id), heads)

@@ -15,6 +15,7 @@ from branches.models import Branch
 from verdicts.corrections import drop_correction, make_correction
 from verdicts.disagreements import post_disagreement
 from verdicts.domain.labels import Choice, pick_sides
+from verdicts.domain.pairing import Cause
 from verdicts.models import Comparison, Label, SideOrder
 from verdicts.reversal import merges_on_label, revert_resting
 from verel_site.access.actors import SYSTEM, Actor
@@ -86,11 +87,19 @@ def _reviewer(actor: Actor, project_id: UUID) -> int:
 
 
 @transaction.atomic
-def open_comparison(*, left: UUID, right: UUID, actor: Actor, required: int = 1) -> Comparison:
+def open_comparison(
+    *,
+    left: UUID,
+    right: UUID,
+    actor: Actor,
+    required: int = 1,
+    cause: Cause = Cause.HAND,
+    rules_version: int | None = None,
+) -> Comparison:
     """The comparison of two branches' present heads; the one that there is, if there is one.
 
     Which is given as left means nothing: sides are drawn for each reviewer. A new one waits in
-    the inbox for `required` reviewers.
+    the inbox for `required` reviewers; `cause` and `rules_version` say who proposed it.
     """
     found = {row.pk: row for row in Branch.objects.visible_to(actor).filter(pk__in={left, right})}
     for branch_id in (left, right):
@@ -120,6 +129,8 @@ def open_comparison(*, left: UUID, right: UUID, actor: Actor, required: int = 1)
             "first_seq": first.head_seq,
             "second_seq": second.head_seq,
             "created_by": actor.name,
+            "cause": cause.value,
+            "rules_version": rules_version,
         },
     )
     if made:
@@ -128,7 +139,11 @@ def open_comparison(*, left: UUID, right: UUID, actor: Actor, required: int = 1)
             actor=actor,
             action="comparison.open",
             subject=f"comparison:{comparison.pk}",
-            after=_heads_json(comparison),
+            after={
+                **_heads_json(comparison),
+                "cause": cause.value,
+                **({"rules_version": rules_version} if rules_version is not None else {}),
+            },
         )
         post_comparison(comparison, required=required, actor=actor)
     return comparison

@@ -14,6 +14,7 @@ from branches.models import Branch
 from verdicts.domain.progress import Step
 from verdicts.models import Weighing
 from verdicts.progress import read_progress
+from verdicts.proposals import propose_disputed
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.audit.ledger import record_act
 from verel_site.inbox.items import close_item, post_item
@@ -101,6 +102,8 @@ def _weigh(row: Weighing) -> None:
     branch = row.branch
     progress = read_progress(actor=SYSTEM, branch=branch)
     advice = progress.advice
+    # First of all: what it locks comes before any item.
+    propose_disputed(branch=branch, disputed=bool(advice.disagreement))
     if advice.step != Step.ESCALATE or branch.status in ENDED:
         close_item(
             project_id=branch.project_id,

@@ -8,6 +8,7 @@ from django.utils import timezone
 from branches.models import Branch, Run
 from verdicts.domain.facts import ReceiptStanding
 from verdicts.domain.labels import Choice
+from verdicts.domain.pairing import Cause
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Part, Severity, Verdict
 from verdicts.failure_models import Clustering as Clustering
 from verdicts.failure_models import Coverage as Coverage
@@ -21,6 +22,9 @@ from verdicts.querysets import (
     ReportQuerySet,
     SuiteQuerySet,
 )
+from verdicts.review_models import PairCursor as PairCursor
+from verdicts.review_models import PairRules as PairRules
+from verdicts.review_models import cause_choices
 from verel_site.access.models import Project
 
 
@@ -424,6 +428,12 @@ class Comparison(models.Model):
     second_digest = models.BinaryField(max_length=32)
     first_seq = models.PositiveBigIntegerField()
     second_seq = models.PositiveBigIntegerField()
+    cause = models.CharField(
+        max_length=12, choices=cause_choices, default=Cause.HAND.value, help_text="who proposed it"
+    )
+    rules_version = models.PositiveIntegerField(
+        null=True, blank=True, help_text="of the rules that proposed it"
+    )
     created_by = models.CharField(max_length=150)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -436,8 +446,14 @@ class Comparison(models.Model):
                 name="comparison_of_heads_once",
             ),
             models.CheckConstraint(condition=~Q(first=F("second")), name="comparison_two_branches"),
+            models.CheckConstraint(
+                condition=Q(cause__in=[cause.value for cause in Cause]), name="comparison_cause"
+            ),
         ]
-        indexes = [models.Index(fields=["run", "-created_at"], name="comparison_of_run")]
+        indexes = [
+            models.Index(fields=["run", "-created_at"], name="comparison_of_run"),
+            models.Index(fields=["project", "-created_at"], name="comparison_latest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.first_id} or {self.second_id}"

@@ -8,6 +8,7 @@ from verdicts.views import (
     ledger,
     merge,
     overview,
+    pairs,
     policy,
     reports,
     runners,
@@ -17,6 +18,7 @@ from verdicts.views import (
 urlpatterns = [
     path("p/<slug:slug>/overview/", overview.show_overview, name="overview"),
     path("p/<slug:slug>/agreement/", agreement.agreement, name="agreement"),
+    path("p/<slug:slug>/settings/pairs/", pairs.pair_rules, name="pair-rules"),
     path("p/<slug:slug>/gate/", policy.policy, name="gate-policy"),
     path("p/<slug:slug>/gate/runners/", runners.runners, name="gate-runners"),
     path("p/<slug:slug>/gate/suites/", suites.suites, name="gate-suites"),

@@ -20,6 +20,7 @@ from verdicts.domain.rubric import RUBRIC
 from verdicts.escalations import ESCALATION, resolve, settled_escalations, weigh_waiting
 from verdicts.models import Comparison, Label
 from verdicts.pages import SCORES, CompareQuery, read_compare_page
+from verdicts.proposals import propose_finished
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.inbox.kinds import Answer, Given, Kind, Showing
@@ -122,7 +123,7 @@ def _find_comparisons(limit: int) -> int:
     found = list(rows.select_related("run", "first", "second").order_by("created_at")[:limit])
     for comparison in found:
         post_comparison(comparison)
-    return len(found)
+    return len(found) + propose_finished(limit)
 
 
 def _show_adjudication(item: Item, actor: Actor, draft: Mapping[str, Any]) -> Showing:

@@ -149,6 +149,10 @@ API: Final[dict[str, Row]] = {
     "GET /api/v1/merges/<merge>": READ(),
     "POST /api/v1/merges/<merge>/revert": RIGHT(Right.MERGE, body={"reason": "x"}),
     "GET /api/v1/projects/<project>/agreement": RIGHT(Right.LABEL),
+    "GET /api/v1/projects/<project>/pair-rules": READ(),
+    "POST /api/v1/projects/<project>/pair-rules": RIGHT(
+        Right.ADMINISTER, ok=201, body={"on_finished": True, "reason": "x"}
+    ),
     "POST /api/v1/comparisons/<comparison>/sides": ONLY(*PEOPLE, but=KEYLESS),
     "POST /api/v1/comparisons/<comparison>/label": ONLY(
         *PEOPLE, ok=201, body={"choice": "left"}, but=KEYLESS
@@ -297,6 +301,10 @@ PAGES: Final[dict[str, Row]] = {
     "POST /keys/<key>/revoke/": RIGHT(Right.ADMINISTER, ok=302, body={"reason": "x"}),
     "GET /p/<slug>/settings/": READ(),
     "POST /p/<slug>/settings/": RIGHT(Right.ADMINISTER, ok=302, body={"separate_duties": "1"}),
+    "GET /p/<slug>/settings/pairs/": READ(),
+    "POST /p/<slug>/settings/pairs/": RIGHT(
+        Right.ADMINISTER, ok=302, body={"on_finished": "1", "reason": "x"}
+    ),
     "GET /p/<slug>/audit/": RIGHT(Right.ADMINISTER),
     "GET /p/<slug>/audit/file.<kind>": RIGHT(Right.ADMINISTER, at={"kind": "jsonl"}),
     "GET /p/<slug>/audit/file.<kind> (csv)": RIGHT(Right.ADMINISTER, at={"kind": "csv"}),
@@ -418,6 +426,8 @@ ADMIN: Final[dict[str, Row]] = {
     **LEDGER("verdicts.weighing"),
     **LEDGER("verdicts.suite"),
     **LEDGER("verdicts.nonce"),
+    **LEDGER("verdicts.pairrules"),
+    **LEDGER("verdicts.paircursor"),
     **LEDGER("verdicts.comparison"),
     **LEDGER("verdicts.sideorder"),
     **LEDGER("verdicts.label"),

@@ -46,3 +46,29 @@ class AgreementSerializer(Shape):
     reviewers = RaterSerializer(many=True, help_text="each against what the others agree on")
     graders = RaterSerializer(many=True, help_text="each against what people agree on")
     couples = CoupleSerializer(many=True)
+
+
+class PairRulesRequestSerializer(Shape):
+    on_finished = serializers.BooleanField(
+        required=False, help_text="propose what a finished branch makes a pair with"
+    )
+    sample_percent = serializers.IntegerField(
+        required=False, help_text="of those, so many in a hundred; drawn by the heads' digests"
+    )
+    on_disputed = serializers.BooleanField(
+        required=False, help_text="propose pairs over which graders disagree"
+    )
+    reviewers = serializers.IntegerField(required=False, help_text="of each proposed pair")
+    overlap_percent = serializers.IntegerField(
+        required=False, help_text="so many in a hundred go to one reviewer more"
+    )
+    reason = serializers.CharField(required=False)
+
+
+class PairRulesSerializer(Shape):
+    version = serializers.IntegerField()
+    on_finished = serializers.BooleanField()
+    sample_percent = serializers.IntegerField()
+    on_disputed = serializers.BooleanField()
+    reviewers = serializers.IntegerField()
+    overlap_percent = serializers.IntegerField()

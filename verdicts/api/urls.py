@@ -2,7 +2,17 @@
 
 from django.urls import URLPattern, path
 
-from verdicts.api import agreement, datasets, failures, imports, labels, merges, reports, suites
+from verdicts.api import (
+    agreement,
+    datasets,
+    failures,
+    imports,
+    labels,
+    merges,
+    pairs,
+    reports,
+    suites,
+)
 
 urlpatterns: list[URLPattern] = [
     path("branches/<uuid:branch>/reports", reports.BranchReports.as_view()),
@@ -25,6 +35,7 @@ urlpatterns: list[URLPattern] = [
     path("suites/<uuid:suite>/cases", suites.SuiteCases.as_view()),
     path("suites/<uuid:suite>/results", suites.SuiteResults.as_view()),
     path("projects/<str:project>/agreement", agreement.ProjectAgreement.as_view()),
+    path("projects/<str:project>/pair-rules", pairs.ProjectPairRules.as_view()),
     path("comparisons/<uuid:comparison>/sides", labels.ComparisonSides.as_view()),
     path("comparisons/<uuid:comparison>/label", labels.ComparisonLabel.as_view()),
     path("merges", merges.MergeList.as_view()),
