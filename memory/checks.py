@@ -7,18 +7,24 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
 from memory.ports.embedders import current_embedder
+from memory.ports.failures import PortFailed
 from memory.ports.scorers import current_scorer
+from memory.ports.stores import current_store
 
 
 @register(Tags.compatibility)
 def check_models(**kwargs: Any) -> list[CheckMessage]:
-    """What embeds, and what scores entailment."""
-    return [*_check(current_embedder, "memory.E001"), *_check(current_scorer, "memory.E002")]
+    """What embeds, what scores entailment, and what recalls elsewhere."""
+    return [
+        *_check(current_embedder, "memory.E001"),
+        *_check(current_scorer, "memory.E002"),
+        *_check(current_store, "memory.E003"),
+    ]
 
 
 def _check(make: Callable[[], object], name: str) -> list[CheckMessage]:
     try:
         make()
-    except ImproperlyConfigured as error:
+    except (ImproperlyConfigured, PortFailed) as error:
         return [Error(str(error), id=name)]
     return []

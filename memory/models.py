@@ -168,6 +168,11 @@ class Record(models.Model):
         return f"{self.kind[0]}-{self.number}"
 
     @property
+    def may_be_recalled(self) -> bool:
+        """Of itself; see `RecordQuerySet.recallable`."""
+        return self.standing == Standing.LIVE.value and self.trust != Trust.UNVERIFIED.value
+
+    @property
     def curve(self) -> Curve:
         return curve_of(ItemType(self.item_type), Trust(self.trust))
 
@@ -190,6 +195,36 @@ class RecordSign(models.Model):
 
     def __str__(self) -> str:
         return self.sign
+
+
+class RecordVector(models.Model):
+    """Where a record that may be recalled lies among meanings. A row is never changed: a newer one
+    takes its place, so that a reader finds all news behind the highest id that it knows."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
+    record = models.OneToOneField(Record, on_delete=models.PROTECT, related_name="vector")
+    embedder = models.CharField(max_length=80)
+    scope = models.CharField(max_length=120)
+    data = models.BinaryField(help_text="float32, little-endian; empty once it left recall")
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "embedder", "id"], name="vector_news")]
+
+    def __str__(self) -> str:
+        return f"{self.embedder} of {self.record_id}"
+
+
+class Projection(models.Model):
+    """What a rented store was given of a record, and who is giving it just now."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
+    record = models.OneToOneField(Record, on_delete=models.PROTECT, related_name="projection")
+    digest = models.CharField(max_length=64, blank=True, help_text="of the entry; empty for none")
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"projection of {self.record_id}"
 
 
 class Evidence(models.Model):

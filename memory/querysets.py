@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Self
 
 from django.db import models
 
-from memory.domain.terms import Standing
+from memory.domain.terms import Standing, Trust
 from verel_site.access.querysets import Visible
 
 if TYPE_CHECKING:
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 class RecordQuerySet(Visible["Record"]):
     def live(self) -> Self:
-        """What may be recalled."""
+        """What speaks for itself, vouched for or not."""
         return self.filter(standing=Standing.LIVE.value)
+
+    def recallable(self) -> Self:
+        """What somebody vouches for besides: it may enter contexts, vectors and rented stores."""
+        return self.live().exclude(trust=Trust.UNVERIFIED.value)
 
 
 class RequestQuerySet(Visible["PromotionRequest"]):

@@ -1,6 +1,7 @@
 """Recall: which records fit a goal, and one context of them with the reasons stored."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -10,12 +11,15 @@ from django.utils import timezone
 
 from branches.domain.search_query import Clause, Term
 from branches.domain.words import split_words
+from memory.domain.assembly import Assembly as Made
 from memory.domain.assembly import Candidate, Entered, Policy, Section, assemble
 from memory.domain.content import is_scope
+from memory.domain.fusion import fuse
 from memory.domain.likeness import words_of
 from memory.domain.terms import Grounding, Kind, Standing, Trust
 from memory.models import Assembly, Record, Retrieval
 from memory.storage.recall_index import find_words
+from memory.vectors import find_alike
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import BadInput
@@ -46,20 +50,32 @@ def read_scopes(text: str) -> list[str]:
 
 
 def recall(*, project_id: UUID, goal: str, scopes: Sequence[str], limit: int) -> list[Record]:
-    """Records that may enter a context and fit the goal, the best first."""
+    """Records that may enter a context and fit the goal, by words and by meaning, the best first.
+    Call outside of transactions: an embedder may take its time."""
+    return [row for row, _ in _recall(project_id, goal, scopes, limit)]
+
+
+def _recall(
+    project_id: UUID, goal: str, scopes: Sequence[str], limit: int
+) -> list[tuple[Record, float]]:
+    """Each with its cosine to the goal; 0 where it was found by words alone."""
+    alike = dict(find_alike(project_id=project_id, goal=goal, scopes=scopes, limit=limit))
+    told = _find_by_words(project_id, goal, scopes, limit)
+    positions = fuse([told, list(alike)])[:limit] if alike else told
+    # A vector may be older than what its record is by now.
+    rows = Record.objects.recallable().filter(project_id=project_id, scope__in=scopes)
+    found = rows.in_bulk(positions)
+    return [(found[at], alike.get(at, 0.0)) for at in positions if at in found]
+
+
+def _find_by_words(project_id: UUID, goal: str, scopes: Sequence[str], limit: int) -> list[int]:
     words = list(dict.fromkeys(split_words(goal)))[:MAX_GOAL_WORDS]
     if not words:
         return []
     clause = Clause(tuple(Term((word,)) for word in words))
-    positions = find_words(
-        project_id=project_id, clauses=[clause], limit=limit, recallable_in=scopes
-    )
-    rows = Record.objects.filter(project_id=project_id, position__in=positions)
-    found = {row.position: row for row in rows}
-    return [found[position] for position in positions if position in found]
+    return find_words(project_id=project_id, clauses=[clause], limit=limit, recallable_in=scopes)
 
 
-@transaction.atomic
 def assemble_context(
     *,
     project_id: UUID,
@@ -72,10 +88,25 @@ def assemble_context(
     """One context for a reader, stored with what entered and why the rest did not."""
     actor.demand(project_id, Right.READ)
     now = timezone.now()
-    rows = _gather(project_id, goal, scopes)
+    gathered = _gather(project_id, goal, scopes)
     aim = words_of(goal)
-    candidates = [_as_candidate(row, aim, now) for row in rows]
+    candidates = [_as_candidate(row, aim, cosine, now) for row, cosine in gathered]
     made = assemble(candidates, scopes=scopes, policy=policy or Policy(DEFAULT_BUDGET))
+    rows = {str(row.record_id): row for row, _ in gathered}
+    with transaction.atomic():
+        return _store(made, rows, project_id, actor, role, goal, scopes, now)
+
+
+def _store(
+    made: Made,
+    rows: dict[str, Record],
+    project_id: UUID,
+    actor: Actor,
+    role: str,
+    goal: str,
+    scopes: Sequence[str],
+    now: datetime,
+) -> Assembly:
     stored = Assembly.objects.create(
         project_id=project_id,
         role=role,
@@ -88,29 +119,30 @@ def assemble_context(
         by_name=actor.name,
         created_at=now,
     )
-    _remember(stored, {str(row.record_id): row for row in rows}, made.entered)
+    _remember(stored, rows, made.entered)
     return stored
 
 
-def _gather(project_id: UUID, goal: str, scopes: Sequence[str]) -> list[Record]:
+def _gather(project_id: UUID, goal: str, scopes: Sequence[str]) -> list[tuple[Record, float]]:
     """What fits the goal and what holds anyway; and beside them what of their keys may not enter,
     so that the stored explanation names it."""
-    fitting = recall(project_id=project_id, goal=goal, scopes=scopes, limit=CANDIDATES)
+    fitting = _recall(project_id, goal, scopes, CANDIDATES)
     vouched = Record.objects.live().filter(project_id=project_id, scope__in=scopes)
     standing = [
         row
         for trust in (Trust.VERIFIED, Trust.CORROBORATED)
         for row in vouched.filter(trust=trust.value).order_by("-asserted_at")[:VOUCHED]
     ]
-    rows = {row.position: row for row in [*standing, *fitting]}
-    keys = {row.key for row in rows.values() if row.key}
+    told = {row.position: (row, 0.0) for row in standing}
+    told |= {row.position: (row, cosine) for row, cosine in fitting}
+    keys = {row.key for row, _ in told.values() if row.key}
     rivals = Record.objects.filter(project_id=project_id, key__in=keys)
-    for row in rivals.exclude(pk__in=rows)[:CANDIDATES]:
-        rows[row.position] = row
-    return list(rows.values())
+    for row in rivals.exclude(pk__in=told)[:CANDIDATES]:
+        told[row.position] = (row, 0.0)
+    return list(told.values())
 
 
-def _as_candidate(row: Record, aim: frozenset[str], now: object) -> Candidate:
+def _as_candidate(row: Record, aim: frozenset[str], cosine: float, now: datetime) -> Candidate:
     words = words_of(row.text)
     return Candidate(
         id=str(row.record_id),
@@ -125,7 +157,7 @@ def _as_candidate(row: Record, aim: frozenset[str], now: object) -> Candidate:
         source=row.source,
         confidence=row.confidence,
         strength=row.strength(now),
-        relevance=len(words & aim) / len(aim) if aim else 0.0,
+        relevance=max(cosine, len(words & aim) / len(aim) if aim else 0.0),
         words=words,
     )
 

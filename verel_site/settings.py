@@ -66,6 +66,11 @@ VEREL_EMBEDDER = env.read_choice("VEREL_EMBEDDER", ["none", "local", "openai"])
 VEREL_EMBEDDINGS_URL = env.read_text("VEREL_EMBEDDINGS_URL")
 VEREL_EMBEDDINGS_MODEL = env.read_text("VEREL_EMBEDDINGS_MODEL")
 VEREL_EMBEDDINGS_KEY = env.read_text("VEREL_EMBEDDINGS_KEY")
+# What each process may keep of vectors; of a larger project it keeps the newest.
+VEREL_VECTOR_CACHE_BYTES = env.read_whole("VEREL_VECTOR_CACHE_MB", 256, low=1, high=2**20) * 2**20
+# A rented store that is shown what may be recalled: none, or mem0 (the extra `mem0`) by a JSON file.
+VEREL_MEMORY_STORE = env.read_choice("VEREL_MEMORY_STORE", ["none", "mem0"])
+VEREL_MEM0_CONFIG = env.read_text("VEREL_MEM0_CONFIG")
 VEREL_PROCESSES = env.read_whole("VEREL_PROCESSES", 1, low=1, high=64)
 
 INSTALLED_APPS = [

@@ -435,6 +435,8 @@ ADMIN: Final[dict[str, Row]] = {
     **LEDGER("memory.evidence"),
     **LEDGER("memory.pairscore"),
     **LEDGER("memory.recordsign"),
+    **LEDGER("memory.recordvector"),
+    **LEDGER("memory.projection"),
     **LEDGER("memory.refusedvalue"),
     **LEDGER("memory.promotionrequest"),
     **LEDGER("memory.promotiondecision"),

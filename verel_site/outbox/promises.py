@@ -60,13 +60,15 @@ def sweep_promises(*, now: datetime | None = None) -> int:
 
 def _keep(promise: Promise, now: datetime) -> int:
     wait = FIRST_RETRY_SECONDS * 2**promise.attempts * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter
+    again = now + timedelta(seconds=wait)
     taken = Promise.objects.filter(
         pk=promise.pk, state=Promise.State.DUE, due_at=promise.due_at
-    ).update(due_at=now + timedelta(seconds=wait), attempts=F("attempts") + 1)
+    ).update(due_at=again, attempts=F("attempts") + 1)
     if taken != 1:
         return 0
-    # A withdrawal that comes in between wins: what has left is told back by its own promise.
-    row = Promise.objects.filter(pk=promise.pk, state=Promise.State.DUE)
+    # A withdrawal that comes in between wins: what has left is told back by its own promise. So does
+    # whoever owes it anew: what was delivered may be what it was before.
+    row = Promise.objects.filter(pk=promise.pk, state=Promise.State.DUE, due_at=again)
     try:
         _deliverers[promise.kind](promise.subject, promise.destination)
     except Exception as error:

@@ -1,0 +1,88 @@
+"""A store whose process dies at a named point of a call, as by SIGKILL: nothing is cleaned up."""
+
+import os
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db import connections
+from django.utils import timezone
+
+from memory.ports.stores import Entry, Held, Store, register_store
+from verel_site.outbox.models import Promise
+from verel_site.outbox.promises import sweep_promises
+
+DIED: Final = 86
+CHILD_SECONDS: Final = 60
+# A delivery looks, and then adds, replaces or removes; it may end on either side of each, and after
+# all of them, before the promise is marked.
+POINTS: Final = ("before find", "after find", "before act", "after act", "before the mark")
+
+
+class Dying:
+    def __init__(self, store: Store, point: str) -> None:
+        self._store, self._point = store, point
+
+    def find(self, owner: str, record: str) -> list[Held]:
+        return self._at("find", lambda: self._store.find(owner, record))
+
+    def add(self, owner: str, entry: Entry) -> None:
+        self._at("act", lambda: self._store.add(owner, entry))
+
+    def replace(self, owner: str, held: Held, entry: Entry) -> None:
+        self._at("act", lambda: self._store.replace(owner, held, entry))
+
+    def remove(self, owner: str, held: Held) -> None:
+        self._at("act", lambda: self._store.remove(owner, held))
+
+    def every(self, owner: str) -> Iterator[Held]:
+        return self._store.every(owner)
+
+    def _at[T](self, name: str, act: Callable[[], T]) -> T:
+        if self._point == f"before {name}":
+            os._exit(DIED)
+        told = act()
+        if self._point == f"after {name}":
+            os._exit(DIED)
+        return told
+
+
+def die_delivering(make: Callable[[], Store], point: str) -> None:
+    """Sweeps the outbox in a child process that dies at the point."""
+    connections.close_all()
+    with warnings.catch_warnings():
+        # The other threads are numpy's, which is ready for it; and a child that hangs ends itself.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        signal.alarm(CHILD_SECONDS)
+        try:
+            _sweep_and_die(make, point)
+        finally:
+            # Whatever went wrong: pytest runs once.
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == DIED
+
+
+def _sweep_and_die(make: Callable[[], Store], point: str) -> None:
+    store = make()
+    register_store("dying", lambda: Dying(store, point))
+    if point == "before the mark":
+        from memory import projection
+        from verel_site.outbox import promises
+
+        def deliver(*args: Any) -> None:
+            projection.deliver_record(*args)
+            os._exit(DIED)
+
+        promises._deliverers["memory.record"] = deliver
+    sweep_promises(now=timezone.now() + timedelta(seconds=1))
+
+
+def replay() -> None:
+    """What is due is delivered, long after whoever died held a claim."""
+    later = timezone.now() + timedelta(hours=1)
+    sweep_promises(now=later)
+    assert not Promise.objects.filter(state="due").exists()

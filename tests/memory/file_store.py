@@ -1,0 +1,44 @@
+"""A rented store in a folder: a file for each entry, under ids of its own. It lasts as the real one
+does, and knows nothing of what it holds."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+from memory.ports.stores import Entry, Held
+
+
+class FileStore:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def find(self, owner: str, record: str) -> list[Held]:
+        return [held for held in self.every(owner) if held.record == record]
+
+    def add(self, owner: str, entry: Entry) -> None:
+        self._write(owner, str(uuid4()), entry)
+
+    def replace(self, owner: str, held: Held, entry: Entry) -> None:
+        self._write(owner, held.id, entry)
+
+    def remove(self, owner: str, held: Held) -> None:
+        self._path(owner, held.id).unlink(missing_ok=True)
+
+    def every(self, owner: str) -> Iterator[Held]:
+        for path in sorted(self._path(owner, "x").parent.glob("*.json")):
+            told = json.loads(path.read_text())
+            yield Held(path.stem, told["record"], told["digest"])
+
+    def texts(self, owner: str) -> list[str]:
+        paths = self._path(owner, "x").parent.glob("*.json")
+        return sorted(json.loads(path.read_text())["text"] for path in paths)
+
+    def _write(self, owner: str, name: str, entry: Entry) -> None:
+        told = {"record": entry.record, "digest": entry.digest, "text": entry.text}
+        path = self._path(owner, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(told))
+
+    def _path(self, owner: str, name: str) -> Path:
+        return self._folder / owner / f"{name}.json"
