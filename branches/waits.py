@@ -180,6 +180,7 @@ KIND: Final = Kind(
     template="branches/_inbox_approval.html",
     show=_show,
     decide=_decide,
+    answers=tuple(_answers(frozenset(WORDS), "")),
     answer_words=WORDS,
     marks={"ignore": "fail", "respond": "warn"},
     rank=10,

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from memory.domain.strength import PRUNE_STRENGTH, SECURITY, Curve
 from memory.domain.trust import SUPPORT_WEIGHT
 from verel_site.kit.charts import draw_dot, draw_line, draw_polyline, draw_svg, draw_text
+from verel_site.kit.moments import tell_moment
 
 DAY: Final = 86_400
 LEAST_DAYS: Final = 14.0
@@ -130,7 +131,9 @@ def _draw_frame(
     ]
     for share, anchor in ((-1.0, "start"), (-0.5, "middle"), (0.5, "middle"), (1.0, "end")):
         moment = fading.now + timedelta(days=share * span)
-        parts.append(draw_text(place_x(share * span), down - 6, f"{moment:%-d %b}", "", anchor))
+        parts.append(
+            draw_text(place_x(share * span), down - 6, tell_moment(moment, "day"), "", anchor)
+        )
     return parts
 
 

@@ -34,6 +34,7 @@ from memory.storage.recall_index import find_words
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Right
+from verel_site.kit.moments import tell_moment
 from verel_site.kit.refusals import NotFound
 
 KIND_ICONS: Final = {
@@ -358,7 +359,7 @@ def _said_before(record: Record, rivals: Sequence[Record]) -> str:
 def _ladder(record: Record) -> tuple[Rung, ...]:
     rank = Trust(record.trust).rank
     notes = {
-        Trust.UNVERIFIED: f"{record.created_at:%-d %b}",
+        Trust.UNVERIFIED: tell_moment(record.created_at, "day"),
         Trust.CORROBORATED: f"{record.support_count} independent run"
         f"{'' if record.support_count == 1 else 's'}",
         Trust.VERIFIED: "" if rank == 2 else "needs a person",

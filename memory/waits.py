@@ -106,6 +106,7 @@ KIND: Final = Kind(
     template="memory/_inbox_promotion.html",
     show=_show,
     decide=_decide,
+    answers=ANSWERS,
     answer_words={answer.value: WORDS[answer.value] for answer in ANSWERS},
     rank=60,
     note="bound to content and evidence",

@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from branches.domain.terms import ENDED
@@ -149,6 +150,7 @@ class OverviewPage:
     triplets: Chart
     agents: tuple[AgentRow, ...]
     span: str
+    time_word: str
 
     screen: str = "overview"
     nav: str = "overview"
@@ -187,6 +189,7 @@ def read_overview(*, project: Project, key: str, now: datetime) -> OverviewPage:
         triplets=_triplets_chart(triplets, days_since, now),
         agents=_agent_rows(project.pk, since, now),
         span=chosen.span,
+        time_word="Day, UTC" if chosen.hours == 24 else "Time",
     )
 
 
@@ -218,7 +221,7 @@ def _stretches(
         stamps = [f"{start + at * _HOUR:%Y-%m-%d %H}" for at in range(chosen.hours)]
         out.append(
             Stretch(
-                f"{start:{form}}",
+                f"{_shown(chosen, start):{form}}",
                 sum(events.get(stamp, 0) for stamp in stamps),
                 sum(decided.get(stamp, 0) for stamp in stamps),
             )
@@ -314,7 +317,13 @@ def _pace_chart(chosen: Range, starts: Sequence[datetime], stretches: list[Stret
     return Chart(finding, f"per {chosen.unit}", draw_hours(bars, span=chosen.span))
 
 
+def _shown(chosen: Range, start: datetime) -> datetime:
+    """A bar's start as it is labelled: in the reader's zone, but for whole days, which are UTC's."""
+    return start if chosen.hours == 24 else timezone.localtime(start)
+
+
 def _tick(chosen: Range, start: datetime) -> str:
+    start = _shown(chosen, start)
     if chosen.hours == 1:
         return f"{start:%H:%M}" if start.hour % 3 == 0 else ""
     if chosen.hours == 24:

@@ -26,6 +26,7 @@ from verel_site.access.models import Project
 from verel_site.access.rights import Right
 from verel_site.audit.models import AuditEntry
 from verel_site.kit.charts import Rates, draw_rates
+from verel_site.kit.moments import tell_moment
 
 SHOWN_SUITES: Final = 200
 SHOWN_REPORTS: Final = 20
@@ -326,7 +327,7 @@ def tell_canary(suite: Suite, runs: Sequence[SuiteResult], *, across: int = 720)
         drawing = draw_rates(
             [
                 Rates(
-                    run.created_at.strftime("%-d %b %H:%M"),
+                    tell_moment(run.created_at, "short"),
                     _share(run.passed, run.total),
                     _share(run.holdout_passed, run.holdout_total),
                 )

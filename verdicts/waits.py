@@ -39,6 +39,19 @@ CHOICES: Final = (
     Answer("equal", "Equal", "e"),
     Answer("both_bad", "Both bad", "x"),
 )
+ESCALATION_ANSWERS: Final = (
+    Answer("resolve", "Resolved", "a", icon="check", tone="primary"),
+    Answer(
+        "respond",
+        "Resolve with a note",
+        "r",
+        needs="text",
+        needs_word="What you found",
+        hint="others read it in the audit log",
+        submit_word="Resolve",
+    ),
+    Answer("dismiss", "No action", "d", icon="ban", tone="danger"),
+)
 
 
 def _show_comparison(item: Item, actor: Actor, draft: Mapping[str, Any]) -> Showing:
@@ -173,19 +186,7 @@ def _show_escalation(item: Item, actor: Actor, draft: Mapping[str, Any]) -> Show
     href = f"{reverse('run', args=[run])}?branch={branch}" if run and branch else ""
     return Showing(
         context={"escalation": item.body, "draft": draft},
-        answers=(
-            Answer("resolve", "Resolved", "a", icon="check", tone="primary"),
-            Answer(
-                "respond",
-                "Resolve with a note",
-                "r",
-                needs="text",
-                needs_word="What you found",
-                hint="others read it in the audit log",
-                submit_word="Resolve",
-            ),
-            Answer("dismiss", "No action", "d", icon="ban", tone="danger"),
-        ),
+        answers=ESCALATION_ANSWERS,
         heading=item.flag,
         href=item.body.get("href") or href,
         href_word="Look at it" if item.body.get("href") else "Open run" if href else "",
@@ -212,6 +213,7 @@ KINDS: Final = (
         template="verdicts/_inbox_escalation.html",
         show=_show_escalation,
         decide=_decide_escalation,
+        answers=ESCALATION_ANSWERS,
         answer_words={"resolve": "Resolved", "respond": "Resolved", "dismiss": "No action"},
         marks={"dismiss": "skip"},
         rank=20,
@@ -231,6 +233,7 @@ KINDS: Final = (
         template="verdicts/_inbox_comparison.html",
         show=_show_comparison,
         decide=_decide_comparison,
+        answers=CHOICES,
         answer_words=CHOICE_WORDS,
         marks={"equal": "skip", "both_bad": "fail"},
         rank=30,
@@ -250,6 +253,7 @@ KINDS: Final = (
         template="verdicts/_inbox_adjudication.html",
         show=_show_adjudication,
         decide=_decide_adjudication,
+        answers=CHOICES,
         answer_words=CHOICE_WORDS,
         marks={"equal": "skip", "both_bad": "fail"},
         rank=40,

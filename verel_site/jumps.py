@@ -54,6 +54,7 @@ class Jump:
     about: str = ""
     href: str = ""
     keys: str = ""
+    act: str = ""
     post: str = ""
     press: str = ""
 
@@ -237,6 +238,7 @@ def _more_places(actor: Actor, project: Project | None) -> Iterable[Jump]:
         if actor.may(project.pk, Right.ADMINISTER):
             yield Jump("key-round", "API keys", "", reverse("keys", args=slug))
             yield Jump("file-text", "Audit log", "", reverse("audit", args=slug))
+    yield Jump("settings-2", "Time zone and keys", "your account", reverse("account"))
     yield Jump("lock", "Password", "your account", reverse("password"))
     yield Jump("braces", "API documents", "", reverse("docs"))
 
@@ -255,7 +257,7 @@ _PLACE_ICONS: Final = {
 
 def _place(entry: NavEntry) -> Jump:
     icon = _PLACE_ICONS.get(entry.key, "arrow-right")
-    return Jump(icon, entry.name, "page", entry.href, keys=entry.keys)
+    return Jump(icon, entry.name, "page", entry.href, keys=entry.keys, act=entry.act)
 
 
 def _projects(reader: Reader, project: Project | None) -> Iterable[Jump]:
@@ -268,7 +270,9 @@ def _acts(live: bool) -> Iterable[Jump]:
     yield Jump("inbox", "Open the next item", "claims it", post=reverse("inbox-next"))
     if live:
         yield Jump("moon", "Switch between light and dark", "theme", press="theme")
-        yield Jump("circle-help", "Show the keys", "help", press="keys", keys="?")
+        yield Jump(
+            "circle-help", "Show the keys", "help", press="keys", keys="?", act="everywhere.keys"
+        )
     yield Jump("lock", "Sign out", "end this session", post=reverse("logout"))
 
 

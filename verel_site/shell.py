@@ -1,5 +1,6 @@
 """What stands around every page: projects, navigation, keys, and the last merge's undo."""
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -16,100 +17,11 @@ from django.utils import timezone
 from branches.models import Merge, branch_label
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
-from verel_site.access.projects import request_actor, request_projects
+from verel_site.access.projects import request_actor, request_preferences, request_projects
 from verel_site.access.rights import Right
 from verel_site.health import degraded_words
 from verel_site.inbox.queues import MAX_BADGE, badge_items
-
-KEYS = [
-    {
-        "name": "Everywhere",
-        "keys": [
-            ("Ctrl+K", "Search or jump"),
-            ("?", "This list"),
-            ("z", "Undo the last decision"),
-            ("g r", "Go to runs"),
-            ("g w", "Go to the inbox"),
-            ("g g", "Go to the gate's policy"),
-            ("g m", "Go to memory"),
-            ("g o", "Go to the overview"),
-            ("g d", "Go to the triplets and datasets"),
-            ("g i", "Go to the import"),
-            ("g s", "Go to the settings"),
-            ("Esc", "Close, or leave a field"),
-        ],
-    },
-    {
-        "name": "Rows",
-        "keys": [
-            ("j", "Next row"),
-            ("k", "Previous row"),
-            ("l", "Unfold"),
-            ("h", "Fold"),
-            ("G", "Newest"),
-            ("e", "Next error"),
-            ("/", "Search in this run"),
-            ("n", "Next hit"),
-            ("N", "Previous hit"),
-        ],
-    },
-    {
-        "name": "Branches",
-        "keys": [
-            ("[", "Previous fork"),
-            ("]", "Next fork"),
-            ("f", "Fork here"),
-            ("c", "Compare siblings"),
-            ("v", "Verdicts of the run"),
-            ("y", "Copy link to event"),
-        ],
-    },
-    {
-        "name": "Fork",
-        "keys": [("Ctrl+Enter", "Fork and continue"), ("Esc", "Close the drawer")],
-    },
-    {
-        "name": "Compare",
-        "keys": [
-            ("a", "A is better"),
-            ("b", "B is better"),
-            ("e", "Equal"),
-            ("x", "Both bad"),
-            ("1 – 4", "Rubric"),
-            ("Ctrl+Enter", "Submit, then approve the merge"),
-        ],
-    },
-    {
-        "name": "Memory",
-        "keys": [
-            ("r", "Review proposals"),
-            ("j k", "Next, previous proposal"),
-            ("p", "Promote"),
-            ("d", "Demote"),
-            ("b", "Bury"),
-            ("n", "Refuse"),
-            ("e", "Edit, then promote"),
-            ("m", "Merge into another"),
-            ("w", "Defer"),
-        ],
-    },
-    {
-        "name": "Inbox",
-        "keys": [
-            ("Enter", "Open and claim"),
-            ("j", "Next item"),
-            ("k", "Previous item"),
-            ("w", "Skip for now"),
-            ("u", "Give the claim back"),
-            ("c", "Comment"),
-            ("/", "Search the inbox"),
-        ],
-    },
-    {
-        "name": "Approval",
-        "keys": [("a", "Accept"), ("e", "Edit"), ("r", "Reply"), ("d", "Deny")],
-    },
-]
+from verel_site.keymap import key_groups, own_keys, scripted_keys
 
 
 @dataclass(frozen=True)
@@ -119,6 +31,10 @@ class NavEntry:
     href: str
     keys: str
     count: str = ""
+
+    @property
+    def act(self) -> str:
+        return f"go.{self.key}"
 
 
 class _Undo(NamedTuple):
@@ -234,9 +150,26 @@ class Shell:
         ).get(pk=self.actor.user_id)
         return waiting, _Undo(*undo) if undo[0] else None
 
+    @cached_property
+    def own_keys(self) -> dict[str, str]:
+        """Keys that this person has changed, by act."""
+        return own_keys(request_preferences(self.request).keys)
+
+    @property
+    def scripted_keys(self) -> str:
+        """For keys.js, as JSON; empty where no key that a script knows was changed."""
+        told = scripted_keys(self.own_keys)
+        return json.dumps(told) if told else ""
+
     @property
     def keys(self) -> list[dict[str, Any]]:
-        return KEYS
+        return [
+            {
+                "name": group.title,
+                "keys": [(self.own_keys.get(act.id, act.key), act.words) for act in group.acts],
+            }
+            for group in key_groups()
+        ]
 
     @property
     def undo(self) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from verdicts.panels import read_head_reports, read_run_verdicts
 from verel_site.access.endpoints import fallback_urlpatterns
 from verel_site.access.passwords import password
 from verel_site.access.signing_in import SignInPage
+from verel_site.account import account, account_keys, account_zone
 from verel_site.jumps import jump
 from verel_site.kit.specimens import show_kit
 from verel_site.pages import SignIn, healthz, home, readyz
@@ -31,6 +32,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("login/", login, name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("sign-in/<str:token>/", SignIn.as_view(), name="sign-in"),
+    path("account/", account, name="account"),
+    path("account/zone/", account_zone, name="account-zone"),
+    path("account/keys/", account_keys, name="account-keys"),
     path("account/password/", password, name="password"),
     path("jump/", jump, name="jump"),
     path("kit/", show_kit, name="kit"),

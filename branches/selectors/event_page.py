@@ -32,6 +32,7 @@ from branches.selectors.run_lines import Lines
 from branches.selectors.run_rows import Window
 from branches.selectors.run_view import View
 from branches.storage.payloads import payload_bytes
+from verel_site.kit.moments import tell_both
 
 FIRST_CHARACTERS: Final = 4096
 FIRST_PROSE: Final = 16_384
@@ -502,7 +503,7 @@ def make_stasis(approval: Approval, draft: Mapping[str, str] | None = None) -> S
 def _facts(event: Event, stored: StoredEvent, branch: Branch, view: View) -> Sequence[Fact]:
     facts = [
         Fact("Source", event.source),
-        Fact("At", f"{event.ts:%Y-%m-%d %H:%M:%S}.{event.ts.microsecond // 1000:03d} UTC"),
+        Fact("At", tell_both(event.ts)),
     ]
     took, tokens = took_ms(stored), told_tokens(stored)
     facts += [Fact("Took", f"{took / 1000:.2f} s")] if took is not None else []

@@ -28,6 +28,7 @@ from branches.selectors.events import stored_event
 from branches.selectors.run_lines import Lines
 from branches.selectors.run_view import View
 from branches.storage.payloads import payload_bytes
+from verel_site.kit.moments import tell_both, tell_moment
 from verel_site.kit.refusals import NotFound
 
 CHUNK: Final = 200
@@ -383,8 +384,8 @@ class _Context:
             ),
             telling=one.telling,
             ts=event.ts,
-            clock=f"{event.ts:%H:%M:%S}",
-            exact=f"{event.ts:%Y-%m-%d %H:%M:%S} UTC",
+            clock=tell_moment(event.ts, "clock"),
+            exact=tell_both(event.ts),
             href=f"{self.address}event={event.event_id}",
             under=one.under.event.event_id if one.under else None,
             opens=("open" if one.opens else "shut") if one.answers else "",

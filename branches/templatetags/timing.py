@@ -1,15 +1,12 @@
-"""Durations, amounts and ages as a row prints them. Units do not break from their numbers."""
+"""Durations and amounts as a row prints them. Units do not break from their numbers."""
 
-from datetime import datetime
 from typing import Final
 
 from django import template
-from django.utils import timezone
 
 register = template.Library()
 
 NO_BREAK: Final = "\u00a0"
-_AGES: Final = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
 @register.filter
@@ -36,13 +33,3 @@ def amount(number: int | None) -> str:
             share = number / size
             return f"{share:.1f}{letter}" if share < 9.95 else f"{share:.0f}{letter}"
     return str(number)
-
-
-@register.filter
-def since(moment: datetime) -> str:
-    """How long ago, in the largest fitting unit: "12 min ago", "just now"."""
-    seconds = (timezone.now() - moment).total_seconds()
-    for size, unit in _AGES:
-        if seconds >= size:
-            return f"{int(seconds // size)}{NO_BREAK}{unit} ago"
-    return "just now"

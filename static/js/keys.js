@@ -6,6 +6,9 @@
 // held or a late key can never decide about something that was not looked at.
 const SEQUENCE_MS = 1200;
 const deciding = new Set();
+// Elements print the reader's own keys. Scripts know the usual ones: this says which one a key that
+// no element claims stands for, and "" of one that was given up.
+const usual = JSON.parse(document.body.dataset.usualKeys || "{}");
 let prefix = "";
 let prefixUntil = 0;
 
@@ -60,7 +63,8 @@ document.addEventListener("keydown", (event) => {
     prefix = key;
     prefixUntil = performance.now() + SEQUENCE_MS;
   } else if (!button && !field && !event.ctrlKey && !event.metaKey) {
-    const told = new CustomEvent("verel:key", { cancelable: true, detail: { key, repeat: event.repeat } });
+    const meant = Object.hasOwn(usual, key) ? usual[key] : key;
+    const told = new CustomEvent("verel:key", { cancelable: true, detail: { key: meant, repeat: event.repeat } });
     if (!document.dispatchEvent(told)) event.preventDefault();
   }
 });

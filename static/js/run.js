@@ -371,11 +371,13 @@ const CLICKS = [
   [".run-detail [data-step]", (el) => press(el.dataset.step)],
 ];
 
-// While an approval is shown, "e" edits it; else it finds the next error.
+// While an approval is shown, "e" edits it; else it finds the next error. So with any key that both have.
 function lendKeys() {
   const link = document.querySelector("[data-next-error]");
-  if (document.querySelector("[data-stasis]")) link?.removeAttribute("data-key");
-  else link?.setAttribute("data-key", "e");
+  if (!link) return;
+  link.removeAttribute("data-key");
+  const taken = [...document.querySelectorAll("[data-stasis] [data-key]")].some((el) => el.dataset.key === link.dataset.lentKey);
+  if (!taken) link.dataset.key = link.dataset.lentKey;
 }
 
 // The detail that is swapped took the focus with it: the new one gets it, not the page's beginning.
@@ -435,6 +437,7 @@ if (root && list) {
     form.requestSubmit();
   });
   root.addEventListener("verel:announce", (event) => hear(event.detail));
+  lendKeys();
   document.addEventListener("htmx:afterSettle", lendKeys);
   document.addEventListener("htmx:beforeSwap", noteFocus);
   document.addEventListener("htmx:afterSwap", giveFocusBack);

@@ -241,6 +241,9 @@ PAGES: Final[dict[str, Row]] = {
     "POST /login/": PUBLIC(ok=302, but=dict.fromkeys(NOBODY, 200)),
     "POST /logout/": PUBLIC(ok=302),
     "GET /sign-in/<token>/": PUBLIC(ok=302),
+    "GET /account/": SIGNED_IN(but={OTHER_KEY: 302}),
+    "POST /account/zone/": SIGNED_IN(ok=302, body={"time_zone": "Europe/Berlin"}),
+    "POST /account/keys/": SIGNED_IN(ok=302, body={"key-inbox.skip": "s"}),
     "GET /account/password/": SIGNED_IN(but=dict.fromkeys(NOBODY, 302)),
     "POST /account/password/": SIGNED_IN(
         ok=302,

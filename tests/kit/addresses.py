@@ -14,4 +14,5 @@ urlpatterns = [
     path("logout/", answer, name="logout"),
     path("password/", answer, name="password"),
     path("jump/", answer, name="jump"),
+    path("account/", answer, name="account"),
 ]

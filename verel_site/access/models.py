@@ -50,6 +50,26 @@ class Membership(models.Model):
         return f"{self.user} as {self.role}"
 
 
+class Preferences(models.Model):
+    """What a person has set for themselves. `keys` holds the key of each act that is not the
+    product's own choice."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="preferences",
+    )
+    time_zone = models.CharField(max_length=64, blank=True)
+    keys = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name_plural = "preferences"
+
+    def __str__(self) -> str:
+        return f"preferences of {self.user_id}"
+
+
 class ApiKey(models.Model):
     """`vk_<id>_<secret>`; only the SHA-256 of the secret is kept."""
 

@@ -31,6 +31,7 @@ class PasswordPage:
     done: bool = False
     screen: str = "settings"
     nav: str = ""
+    tab: str = "password"
     title: str = "Password"
 
 

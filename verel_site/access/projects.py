@@ -10,7 +10,8 @@ from django.db.models import Q
 from django.http import HttpRequest
 
 from verel_site.access.actors import Actor, person_actor
-from verel_site.access.models import Membership, Project
+from verel_site.access.models import Membership, Preferences, Project
+from verel_site.access.preferences import activate_zone, kept_preferences
 from verel_site.access.rights import Role
 from verel_site.kit.refusals import NotFound, Refusal
 
@@ -78,7 +79,7 @@ def actor_of_user(user: AbstractBaseUser | AnonymousUser) -> Actor:
 def _read_memberships(user: AbstractBaseUser | AnonymousUser) -> list[Membership]:
     if not isinstance(user, User) or not user.is_active:
         return []
-    rows = Membership.objects.filter(user=user).select_related("project")
+    rows = Membership.objects.filter(user=user).select_related("project", "user__preferences")
     return list(rows.order_by("project__name"))
 
 
@@ -100,15 +101,26 @@ def actor_of_staff(user: AbstractBaseUser | AnonymousUser, project_id: UUID) -> 
 
 
 def request_actor(request: HttpRequest) -> Actor:
-    """The actor of a page request, read once a request."""
+    """The actor of a page request, read once a request. From then on times are told in the zone
+    that this person has chosen."""
     kept = getattr(request, "_verel_actor", None)
     if kept is None:
         members = _read_memberships(request.user)
         kept = _make_actor(request.user, members)
+        preferences = kept_preferences(request.user, members)
+        activate_zone(preferences)
         request._verel_actor = kept  # type: ignore[attr-defined]
         request._verel_projects = [member.project for member in members]  # type: ignore[attr-defined]
+        request._verel_preferences = preferences  # type: ignore[attr-defined]
     assert isinstance(kept, Actor)
     return kept
+
+
+def request_preferences(request: HttpRequest) -> Preferences:
+    """What the person of a page request has set for themselves; read with the actor."""
+    request_actor(request)
+    preferences: Preferences = request._verel_preferences  # type: ignore[attr-defined]
+    return preferences
 
 
 def request_projects(request: HttpRequest) -> list[Project]:

@@ -64,7 +64,8 @@ class Given:
 class Kind:
     """`word` names many of them and `one` a single one; `group` heads them in the list.
 
-    `decide` carries the answer out, in the caller's transaction, and gives what an undo needs.
+    `answers` are all that an item of this kind can take, for the list of keys; `show` says which
+    of them it takes now. `decide` carries the answer out, in the caller's transaction, and gives what an undo needs.
     It raises a Refusal for an answer that the subject does not take.
 
     `settled` names, of many items, those whose subject waits no more, with the reason in words;
@@ -82,6 +83,7 @@ class Kind:
     template: str
     show: Callable[[Item, Actor, Mapping[str, Any]], Showing]
     decide: Callable[[Given], Mapping[str, Any]]
+    answers: Sequence[Answer] = ()
     answer_words: Mapping[str, str] = field(default_factory=dict)
     marks: Mapping[str, str] = field(default_factory=dict)
     rank: int = 50

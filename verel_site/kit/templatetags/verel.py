@@ -1,13 +1,17 @@
 """The component tags. Built into every template: no {% load %} needed."""
 
-from typing import Final
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
 
 from django import template
+from django.template import Context
 from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from verel_site.kit import markup
+from verel_site.kit.moments import tell_both, tell_moment
 
 register = template.Library()
 
@@ -152,6 +156,41 @@ def _cap(key: str) -> SafeString:
         return format_html("<kbd>{}</kbd>", key)
     drawn = icon(KEY_ICONS[key])
     return format_html('<kbd>{}<span class="visually-hidden">{}</span></kbd>', drawn, key)
+
+
+def _own_key(context: Context, act: str, usual: str) -> str:
+    """The key that the reader has given an act, else its usual one."""
+    shell: Any = context.get("shell")
+    own = shell.get("own_keys") if isinstance(shell, Mapping) else getattr(shell, "own_keys", None)
+    return str((own or {}).get(act, usual))
+
+
+@register.simple_tag(takes_context=True)
+def press(context: Context, act: str, usual: str, named: str = "data-key") -> SafeString:
+    """The attribute by which the reader's own key presses an element: {% press "inbox.skip" "w" %}"""
+    return format_html('{}="{}"', named, _own_key(context, act, usual))
+
+
+@register.simple_tag(takes_context=True)
+def cap(context: Context, act: str, usual: str) -> SafeString:
+    """The caps of the same key, to be printed on the element."""
+    return kbd(_own_key(context, act, usual))
+
+
+@register.simple_tag
+def moment(at: datetime | None, form: str = "since", words: str = "", css: str = "") -> SafeString:
+    """A time in the reader's zone, with UTC in its title; nothing for None. `form` is one of
+    `kit.moments`; `words` stand in its place."""
+    if at is None:
+        return mark_safe("")
+    named = format_html(' class="{}"', css) if css else ""
+    return format_html(
+        '<time{} datetime="{}" title="{}">{}</time>',
+        named,
+        at.isoformat(),
+        tell_both(at),
+        words or tell_moment(at, form),
+    )
 
 
 @register.simple_tag
