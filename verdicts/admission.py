@@ -1,7 +1,7 @@
 """The gate over stored rows: what it says of a branch's head, and what a merge is let in by."""
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from branches.domain.admission import Admission
 from branches.models import Branch
 from branches.selectors.judged import Head
 from verdicts.corrections import correction_json
+from verdicts.domain.corroboration import Advised, find_advised
 from verdicts.domain.facts import (
     Decision,
     IssueFacts,
@@ -28,7 +29,7 @@ from verdicts.domain.terms import PRECISE, Confidence, Grader, IssueKind, Severi
 from verdicts.guard import Guard, read_guard
 from verdicts.inputs import read_changed_files
 from verdicts.models import GateDecision, Issue, Label, Policy, Report
-from verdicts.policies import Suites, read_rules, read_suites
+from verdicts.policies import Suites, limits_of, read_rules, read_suites
 from verdicts.receipts import owed_nonce
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -204,7 +205,25 @@ def _decide(branch: Branch, told: list[Report], rules: _Rules, changed: frozense
         stale_graders=stale,
         quarantined=guard.held,
     )
+    if any(map(_warns_by_advice, decision.standings)):
+        advised = find_advised(facts, limits_of(policy).families)
+        lines = tuple(_confirmed(line, advised) for line in decision.standings)
+        decision = replace(decision, standings=lines)
     return _view(branch, policy, reports, decision, stale)
+
+
+def _warns_by_advice(line: Standing) -> bool:
+    return line.advisory and line.verdict == Verdict.WARN
+
+
+def _confirmed(line: Standing, advised: Sequence[Advised]) -> Standing:
+    """A line of advice that warns, and whether anybody else sees what it does."""
+    own = [one for one in advised if one.grader == line.grader]
+    if not own or not _warns_by_advice(line):
+        return line
+    sure = sum(one.confirmed for one in own)
+    told = own[0].why if len(own) == 1 else f"{sure} of {len(own)} confirmed by others"
+    return replace(line, why=f"{line.why} ({told})")
 
 
 def _view(
@@ -277,6 +296,7 @@ def report_facts(report: Report) -> ReportFacts:
         order=report.order,
         summary=report.summary,
         tool=report.tool,
+        model=report.model,
     )
 
 

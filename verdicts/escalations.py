@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from branches.domain.terms import ENDED
 from branches.models import Branch
-from verdicts.domain.progress import Step
+from verdicts.domain.progress import Advice, Step
 from verdicts.models import Weighing
 from verdicts.progress import read_progress
 from verdicts.proposals import propose_disputed
@@ -33,6 +33,7 @@ class Cause(StrEnum):
 
     DISAGREEMENT = "disagreement"
     STUCK = "stuck"
+    CONFIRMED = "confirmed"
     CANARY = "canary"
     EXPIRED = "expired"
 
@@ -40,6 +41,7 @@ class Cause(StrEnum):
 FLAGS: Final = {
     Cause.DISAGREEMENT: "graders disagree",
     Cause.STUCK: "stuck",
+    Cause.CONFIRMED: "judges agree",
     Cause.CANARY: "leakage",
     Cause.EXPIRED: "never fired",
 }
@@ -112,19 +114,27 @@ def _weigh(row: Weighing) -> None:
             because="The graders and the rules settle it by now.",
         )
     else:
-        differ = advice.disagreement
+        cause, title = _tell(advice, branch)
         escalate(
             project_id=branch.project_id,
             subject_id=branch.pk,
-            cause=Cause.DISAGREEMENT if differ else Cause.STUCK,
+            cause=cause,
             digest=progress.heads[-1],
-            title=f"{differ}: who is right?" if differ else f"Stuck: {branch.run.goal}",
+            title=title,
             reasons=[advice.why],
             branch=branch,
             href=f"{reverse('run-verdicts', args=[branch.run_id])}?branch={branch.pk}",
         )
     # Unless a report came meanwhile: then it is looked at again.
     Weighing.objects.filter(pk=row.pk, order=row.order).delete()
+
+
+def _tell(advice: Advice, branch: Branch) -> tuple[Cause, str]:
+    if advice.disagreement:
+        return Cause.DISAGREEMENT, f"{advice.disagreement}: who is right?"
+    if advice.confirmed:
+        return Cause.CONFIRMED, f"Two model families find fault: {branch.run.goal}"
+    return Cause.STUCK, f"Stuck: {branch.run.goal}"
 
 
 def settled_escalations(items: Sequence[Item]) -> Mapping[UUID, str]:

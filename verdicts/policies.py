@@ -9,7 +9,15 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, FilteredRelation, Q, Subquery
 
-from verdicts.domain.progress import LIMIT_BOUNDS, MAX_RUNG_NAME, MAX_RUNGS, Limits
+from verdicts.domain.corroboration import Families
+from verdicts.domain.progress import (
+    LIMIT_BOUNDS,
+    MAX_FAMILIES,
+    MAX_FAMILY_WORDS,
+    MAX_RUNG_NAME,
+    MAX_RUNGS,
+    Limits,
+)
 from verdicts.domain.terms import Grader
 from verdicts.models import Policy, Suite
 from verel_site.access.actors import SYSTEM, Actor
@@ -17,6 +25,7 @@ from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import Unprocessable
+from verel_site.kit.strict_json import escape_pointer
 
 MAX_WINDOW: Final = 99
 
@@ -182,7 +191,11 @@ def limits_of(policy: Policy) -> Limits:
 
 
 def limits_json(limits: Limits) -> dict[str, Any]:
-    return {**asdict(limits), "ladder": list(limits.ladder)}
+    return {
+        **asdict(limits),
+        "ladder": list(limits.ladder),
+        "families": {name: list(words) for name, words in limits.families},
+    }
 
 
 def read_limits(told: Mapping[str, Any]) -> Limits:
@@ -194,9 +207,10 @@ def read_limits(told: Mapping[str, Any]) -> Limits:
             raise BadPolicy(f"There is no limit {name!r}.", pointer="/limits")
         if name in LIMIT_BOUNDS:
             _check_bound(name, value, at)
-    rest = {name: value for name, value in told.items() if name != "ladder"}
+    rest = {name: value for name, value in told.items() if name in LIMIT_BOUNDS}
     ladder = _read_ladder(told["ladder"]) if "ladder" in told else Limits().ladder
-    return Limits(**rest, ladder=ladder)
+    families = _read_families(told["families"]) if "families" in told else Limits().families
+    return Limits(**rest, ladder=ladder, families=families)
 
 
 def _check_bound(name: str, value: object, at: str) -> None:
@@ -218,6 +232,29 @@ def _read_ladder(value: object) -> tuple[str, ...]:
     if len({name.lower() for name in names}) < len(names):
         raise BadPolicy("A model stands on the ladder once.", pointer=at)
     return names
+
+
+def _read_families(value: object) -> Families:
+    """In the order of names, so that two policies that say the same are equal."""
+    at = "/limits/families"
+    if not isinstance(value, Mapping) or len(value) > MAX_FAMILIES:
+        raise BadPolicy(f"At most {MAX_FAMILIES} families by name.", pointer=at)
+    families = []
+    for name, words in value.items():
+        if not isinstance(name, str) or not 1 <= len(name.strip()) <= MAX_RUNG_NAME:
+            raise BadPolicy(f"A family has a name of at most {MAX_RUNG_NAME} letters.", pointer=at)
+        here = f"{at}/{escape_pointer(name)}"
+        if not isinstance(words, list | tuple) or not 1 <= len(words) <= MAX_FAMILY_WORDS:
+            text = f"A family has 1 to {MAX_FAMILY_WORDS} words that its models' names hold."
+            raise BadPolicy(text, pointer=here)
+        for place, word in enumerate(words):
+            if not isinstance(word, str) or not 1 <= len(word.strip()) <= MAX_RUNG_NAME:
+                text = f"A word of at most {MAX_RUNG_NAME} letters."
+                raise BadPolicy(text, pointer=f"{here}/{place}")
+        families.append((name.strip(), tuple(word.strip().lower() for word in words)))
+    if len({name.lower() for name, _ in families}) < len(families):
+        raise BadPolicy("A family is named once.", pointer=at)
+    return tuple(sorted(families))
 
 
 def policy_json(policy: Policy) -> dict[str, Any]:

@@ -98,7 +98,23 @@ def _read_form_limits(form: QueryDict, held: Limits) -> Limits:
         told["ladder"] = [
             name.strip() for name in form.get("ladder", "").split(",") if name.strip()
         ]
+    if "families" in form:
+        told["families"] = _read_form_families(form.get("families", ""))
     return read_limits(told)
+
+
+def _read_form_families(text: str) -> dict[str, list[str]]:
+    """One family a line: its name, a colon, and words with commas between."""
+    families: dict[str, list[str]] = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        name, colon, words = line.partition(":")
+        if not colon or name.strip() in families:
+            raise BadPolicy(
+                "A family is one line: its name, a colon, words with commas between.",
+                pointer="/limits/families",
+            )
+        families[name.strip()] = [word.strip() for word in words.split(",") if word.strip()]
+    return families
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +234,11 @@ class PolicyPage:
     def ladder(self) -> str:
         return ", ".join(self.proposal.limits.ladder)
 
+    @property
+    def families(self) -> str:
+        told = (f"{name}: {', '.join(words)}" for name, words in self.proposal.limits.families)
+        return "\n".join(told)
+
 
 def read_policy_page(
     *,
@@ -264,7 +285,7 @@ def _version_row(policy: Policy) -> VersionRow:
         receipts_required=policy.receipts_required,
         warn_may_merge=policy.warn_may_merge,
         advisory_window=policy.advisory_window,
-        loops=f"{numbers}; {' to '.join(limits.ladder)}",
+        loops=f"{numbers}; {' to '.join(limits.ladder)}; {len(limits.families)} model families",
         created_by=policy.created_by,
         created_at=policy.created_at,
     )

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from verdicts.domain.corroboration import Advised
 from verdicts.domain.flakiness import Flaky
 from verdicts.domain.progress import Advice, Step
 from verdicts.panels import GRADER_WORDS, short_digest
 from verdicts.progress import Progress
 
 SHOWN_FLAKY: Final = 8
+SHOWN_ADVISED: Final = 5
 # The tone of each answer, as a verdict's glyph: a loop at work is no fault, a person's turn is.
 TONES: Final = {
     Step.CONTINUE: "pending",
@@ -55,7 +57,8 @@ class ProgressPanel:
     flaky: tuple[FlakyLine, ...]
     more_flaky: int
     regressed: tuple[str, ...]
-    unconfirmed: int
+    advised: tuple[Advised, ...]
+    more_advised: int
     policy_version: int
     allowed: str
 
@@ -77,7 +80,8 @@ def progress_panel(progress: Progress) -> ProgressPanel | None:
         flaky=tuple(flaky[:SHOWN_FLAKY]),
         more_flaky=max(0, len(flaky) - SHOWN_FLAKY),
         regressed=advice.regressed,
-        unconfirmed=len(advice.unconfirmed),
+        advised=advice.advised[:SHOWN_ADVISED],
+        more_advised=max(0, len(advice.advised) - SHOWN_ADVISED),
         policy_version=progress.policy_version,
         allowed=(
             f"{limits.window} iterations without progress, circles of up to {limits.cycle}, "

@@ -90,6 +90,24 @@ def test_a_loop_that_is_stuck_on_the_last_model_waits_for_a_person(branch: Branc
     assert waiting() == []
 
 
+def test_what_judges_of_two_families_call_an_error_waits_for_a_person(branch: Branch) -> None:
+    found = make_issue(kind="intent_mismatch", source="llm_judge", locator="answer")
+    push(branch, "llm_judge", [found], tool="one", model="claude-opus-4")
+    push(branch, "llm_judge", [found], tool="two", model="claude-haiku-4")
+    sweep_inbox()
+    assert waiting() == []
+    push(branch, "llm_judge", [found], tool="two", model="gpt-4.1")
+    sweep_inbox()
+    [item] = Item.objects.filter(kind="escalation")
+    assert item.body["cause"] == "confirmed"
+    assert "judges of anthropic and openai agree" in item.body["reasons"][0]
+    branch.refresh_from_db()
+    gate = read_gate(branch)
+    assert gate.verdict == "warn", "no model shuts a gate, nor do two"
+    [line] = gate.standings
+    assert line.why.endswith("(judges of anthropic and openai agree)")
+
+
 def test_a_canary_that_trips_waits_for_a_person(branch: Branch) -> None:
     suite = make_suite(branch.project)
     record_result(

@@ -72,6 +72,11 @@ def test_only_an_admin_changes_a_policy() -> None:
         ({"required": [], "limits": {"ladder": "opus"}}, "/limits/ladder"),
         ({"required": [], "limits": {"ladder": ["a", " "]}}, "/limits/ladder/1"),
         ({"required": [], "limits": {"ladder": ["a", "A"]}}, "/limits/ladder"),
+        ({"required": [], "limits": {"families": ["gpt"]}}, "/limits/families"),
+        ({"required": [], "limits": {"families": {" ": ["gpt"]}}}, "/limits/families"),
+        ({"required": [], "limits": {"families": {"a/b": []}}}, "/limits/families/a~1b"),
+        ({"required": [], "limits": {"families": {"a": ["b", ""]}}}, "/limits/families/a/1"),
+        ({"required": [], "limits": {"families": {"a": ["b"], "A": ["c"]}}}, "/limits/families"),
         ({"required": [], "limits": {"patience": 3}}, "/limits"),
     ],
 )

@@ -133,6 +133,24 @@ def test_what_a_loop_is_allowed_is_changed_like_the_rest_and_stands_with_its_ver
     assert (refused.status_code, "from 2 to 50" in refused.content.decode()) == (422, True)
 
 
+def test_model_families_are_named_one_a_line(client: Client) -> None:
+    project = make_project()
+    client.force_login(make_user(project, Role.ADMIN))
+    address = f"/p/{project.slug}/gate/"
+    page = client.get(address).content.decode()
+    assert "anthropic: claude, haiku, sonnet, opus\ncohere" in page
+    rules = {"advisory_window": "1", "reason": "our own judge"}
+    told = " ours : Homebrew, <b>brew</b> \r\n\r\nopenai: gpt"
+    assert client.post(address, rules | {"families": told}).status_code == 302
+    limits = Policy.objects.get().limits
+    assert limits["families"] == {"openai": ["gpt"], "ours": ["homebrew", "<b>brew</b>"]}
+    page = client.get(address).content.decode()
+    assert "openai: gpt\nours: homebrew, &lt;b&gt;brew&lt;/b&gt;</textarea>" in page
+    for wrong in ("gpt", "a: b\na: c", "a:"):
+        refused = client.post(address, rules | {"families": wrong})
+        assert refused.status_code == 422
+
+
 def test_a_named_suite_is_offered_and_kept(client: Client) -> None:
     project = make_project()
     freeze_suite(project_id=project.pk, actor=SYSTEM, grader="test", name="units", digest=SUITE)

@@ -187,6 +187,20 @@ class LimitsSerializer(Shape):
     epsilon = serializers.FloatField(help_text="failures fewer, for an iteration to be worth it")
     flat = serializers.IntegerField(help_text="iterations that may yield less while cost grows")
     ladder = serializers.ListField(child=serializers.CharField(), help_text="the cheapest first")
+    families = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        help_text="what the names of a model family's models hold: two judges of one family "
+        "confirm nothing to each other",
+    )
+
+
+class AdvisedSerializer(Shape):
+    fingerprint = serializers.CharField()
+    grader = serializers.ChoiceField([grader.value for grader in Grader])
+    message = serializers.CharField()
+    confirmed = serializers.BooleanField()
+    why = serializers.CharField(help_text="who confirms it, or what it lacks")
+    weighty = serializers.BooleanField(help_text="a second family confirms it, as an error")
 
 
 class BranchProgressSerializer(Shape):
@@ -205,6 +219,14 @@ class BranchProgressSerializer(Shape):
     quarantined = serializers.ListField(child=serializers.CharField())
     flaky = serializers.ListField(child=FlakySerializer())
     unconfirmed = serializers.ListField(child=serializers.CharField())
+    advised = serializers.ListField(
+        child=AdvisedSerializer(), help_text="what only advice reports, and who confirms it"
+    )
+    confirmed = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="errors of a judge that one of another model family confirms, where nothing "
+        "precise fails: a person is asked",
+    )
     rung = serializers.IntegerField()
     ladder = serializers.ListField(child=serializers.CharField())
     limits = LimitsSerializer()

@@ -52,6 +52,7 @@ class ReportFacts:
     grader's tools spoke, or is empty.
 
     `verdict` is what the grader claims: it is part of what a receipt signs, and nothing else.
+    `model` is the one that judged, as the report names it, or empty.
     `by_server`: made in this process and never stored, so that it owes no receipt and stands in for
     no grader that does.
     """
@@ -64,6 +65,7 @@ class ReportFacts:
     order: int = 0
     summary: str = ""
     tool: str = ""
+    model: str = ""
     by_server: bool = False
 
 

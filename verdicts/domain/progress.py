@@ -12,6 +12,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
+from verdicts.domain.corroboration import DEFAULT_FAMILIES, Advised, Families, find_advised
 from verdicts.domain.facts import IssueFacts, ReportFacts
 from verdicts.domain.flakiness import (
     ANY_RUN,
@@ -22,7 +23,7 @@ from verdicts.domain.flakiness import (
     prove_flaky,
 )
 from verdicts.domain.gate import effective_severity
-from verdicts.domain.terms import ADVISORY, GATING_SEVERITY, PRECISE, Confidence, Grader, Severity
+from verdicts.domain.terms import GATING_SEVERITY, PRECISE, Confidence, Grader
 
 DEFAULT_LADDER: Final = ("haiku", "sonnet", "opus")
 
@@ -33,7 +34,7 @@ class Limits:
 
     `window` iterations may pass without the failing set rising; `reruns` on one head tell a flaky
     test; a cycle of up to `cycle` heads is an oscillation; less than `epsilon` failures fewer for
-    `flat` iterations, while cost grows, is not worth its money.
+    `flat` iterations, while cost grows, is not worth its money. `families` tell two judges apart.
     """
 
     window: int = 4
@@ -42,6 +43,7 @@ class Limits:
     epsilon: float = 1.0
     flat: int = 3
     ladder: tuple[str, ...] = DEFAULT_LADDER
+    families: Families = DEFAULT_FAMILIES
 
 
 # What a project may choose, both ends included. One run of a test on a head proves nothing about
@@ -55,6 +57,8 @@ LIMIT_BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
 }
 MAX_RUNGS: Final = 8
 MAX_RUNG_NAME: Final = 120
+MAX_FAMILIES: Final = 40
+MAX_FAMILY_WORDS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,10 @@ class Advice:
     `cycle` is the length of the circle that the last iterations went round in, 0 for none;
     `disagreement` is what precise graders differ about, in words.
     `quarantined` fingerprints came and went on one head, which `flaky` proves, or the ledger holds
-    them: they warn, and do not fail. `unconfirmed` are an advisory grader's word alone, and remain warnings until corroborated.
+    them: they warn, and do not fail. `unconfirmed` are an advisory grader's word alone, and remain warnings until
+    corroborated; `advised` says of each finding of advice who confirms it, or what it lacks.
+    `confirmed` are those that a second model family's judge confirms and calls an error, where
+    nothing precise fails: they wait for a person.
     """
 
     step: Step
@@ -99,6 +106,8 @@ class Advice:
     quarantined: tuple[str, ...]
     flaky: tuple[Flaky, ...]
     unconfirmed: tuple[str, ...]
+    advised: tuple[Advised, ...]
+    confirmed: tuple[str, ...]
     rung: int
     ladder: tuple[str, ...]
 
@@ -123,33 +132,6 @@ def _latest(reports: Sequence[ReportFacts]) -> list[ReportFacts]:
 def has_progressed(before: frozenset[str], after: frozenset[str]) -> bool:
     """A strict subset: swaps of equal size and growth are none."""
     return after < before
-
-
-def find_unconfirmed(reports: Sequence[ReportFacts]) -> frozenset[str]:
-    """What only an advisory grader says: vision without a precise grader that names the same kind
-    at the same place, a judge without a second judge's tool that finds the same."""
-    latest = _latest(reports)
-    precise = {
-        (issue.kind, issue.locator)
-        for report in latest
-        if report.grader in PRECISE
-        for issue in report.issues
-        if issue.source not in ADVISORY
-    }
-    judges: dict[str, set[str]] = {}
-    for report in latest:
-        if report.grader == Grader.LLM_JUDGE:
-            for issue in report.issues:
-                judges.setdefault(issue.fingerprint, set()).add(report.tool)
-    return frozenset(
-        issue.fingerprint
-        for report in latest
-        if report.grader in ADVISORY
-        for issue in report.issues
-        if issue.severity.rank >= Severity.WARNING.rank
-        and (issue.kind, issue.locator) not in precise
-        and len(judges.get(issue.fingerprint, ())) < 2
-    )
 
 
 def find_disagreement(reports: Sequence[ReportFacts]) -> str:
@@ -211,7 +193,9 @@ def advise(
     stuck = _why_stuck(sets, history, limits)
     unprobed = find_unprobed(latest, reruns=limits.reruns, counting=counting)
     unprobed = tuple(key for key in unprobed if key not in flaky)
-    step, target, why = _decide(latest, sets, stuck, rung, limits, unprobed)
+    advised = find_advised(latest, limits.families)
+    heavy = () if now else tuple(one for one in advised if one.weighty)
+    step, target, why = _decide(_State(latest, now, stuck, rung, unprobed, heavy), limits)
     return Advice(
         step=step,
         target=target,
@@ -224,39 +208,58 @@ def advise(
         disagreement=find_disagreement(latest),
         quarantined=tuple(sorted(flaky)),
         flaky=proofs,
-        unconfirmed=tuple(sorted(find_unconfirmed(latest))),
+        unconfirmed=tuple(one.fingerprint for one in advised if not one.confirmed),
+        advised=advised,
+        confirmed=tuple(one.fingerprint for one in heavy),
         rung=rung,
         ladder=limits.ladder,
     )
 
 
-def _decide(
-    latest: Sequence[ReportFacts],
-    sets: Sequence[frozenset[str]],
-    stuck: str,
-    rung: int,
-    limits: Limits,
-    unprobed: Sequence[str],
-) -> tuple[Step, str, str]:
-    if not any(not report.errored for report in latest):
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What the last iteration came to. `heavy` is confirmed advice where nothing else fails."""
+
+    latest: Sequence[ReportFacts]
+    failing: frozenset[str]
+    stuck: str
+    rung: int
+    unprobed: Sequence[str]
+    heavy: Sequence[Advised]
+
+
+type _Answer = tuple[Step, str, str]
+
+
+def _decide(state: _State, limits: Limits) -> _Answer:
+    if not any(not report.errored for report in state.latest):
         return Step.CONTINUE, "", "nothing has graded this head yet"
-    disagreement = find_disagreement(latest)
+    disagreement = find_disagreement(state.latest)
     if disagreement:
         return Step.ESCALATE, "", f"{disagreement}: a person must look"
-    now = sets[-1]
-    if unprobed and (stuck or not now):
+    if state.unprobed and (state.stuck or not state.failing):
         # Passed at last, and failed before, on one head: green by luck is no green.
-        why = stuck or "it failed in another run on this head"
+        why = state.stuck or "it failed in another run on this head"
         told = f"{why}; run the tests {limits.reruns} times on this head first"
-        return Step.PROBE, unprobed[0], told
-    if not now:
-        return Step.STOP, "", "nothing fails any more; ask the gate"
-    if not stuck:
-        return Step.CONTINUE, "", _count(len(now)) + " left, and it is not stuck"
-    if rung + 1 < len(limits.ladder):
-        name = limits.ladder[rung + 1]
-        return Step.UPGRADE, name, f"{stuck}; {name} is the next model"
-    return Step.ESCALATE, "", f"{stuck}, with the last model of the ladder"
+        return Step.PROBE, state.unprobed[0], told
+    return _decide_failing(state, limits) if state.failing else _decide_green(state)
+
+
+def _decide_failing(state: _State, limits: Limits) -> _Answer:
+    if not state.stuck:
+        return Step.CONTINUE, "", _count(len(state.failing)) + " left, and it is not stuck"
+    if state.rung + 1 < len(limits.ladder):
+        name = limits.ladder[state.rung + 1]
+        return Step.UPGRADE, name, f"{state.stuck}; {name} is the next model"
+    return Step.ESCALATE, "", f"{state.stuck}, with the last model of the ladder"
+
+
+def _decide_green(state: _State) -> _Answer:
+    if state.heavy:
+        first = state.heavy[0]
+        told = f"nothing precise fails, and {first.why}: {first.message}"
+        return Step.ESCALATE, "", f"{told}: a person must look"
+    return Step.STOP, "", "nothing fails any more; ask the gate"
 
 
 def _why_stuck(sets: Sequence[frozenset[str]], history: Sequence[Iteration], limits: Limits) -> str:

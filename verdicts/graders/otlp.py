@@ -1,7 +1,8 @@
 """OTLP log records named `gen_ai.evaluation.result`, as JSON or protobuf.
 
 An evaluation is most likely a model's, so its grader is `llm_judge`, whose word is advice; who
-imports it may say otherwise, and so may the record's `verel.grader`.
+imports it may say otherwise, and so may the record's `verel.grader`. The model that judged is the
+record's `verel.judge.model`: the names of the conventions are of the model that was judged.
 """
 
 import math
@@ -83,10 +84,12 @@ class Evaluation:
     trace: str
     grader: str
     branch: str
+    model: str
 
 
 def read_otlp(raw: bytes, reading: Reading) -> Printed:
-    """One report for each name of an evaluation, over all of its records in this body."""
+    """One report for each name of an evaluation and each model that judged, over all of its
+    records in this body. A second model is a second tool: neither replaces the other's word."""
     found = [
         _evaluation(name, attributes, trace)
         for name, attributes, trace in _records(raw)
@@ -96,11 +99,14 @@ def read_otlp(raw: bytes, reading: Reading) -> Printed:
         raise UnreadableOutput(f"It has no log record named {EVENT}.")
     if len(found) > MAX_RECORDS:
         raise UnreadableOutput(f"It has more than {MAX_RECORDS} evaluations.")
-    named: dict[tuple[Grader, str], list[Evaluation]] = {}
+    named: dict[tuple[Grader, str, str], list[Evaluation]] = {}
     for one in found:
         grader = reading.grader or _grader_of(one.grader)
-        named.setdefault((grader, reading.tool or one.name), []).append(one)
-    reports = (_report(grader, tool, told) for (grader, tool), told in named.items())
+        named.setdefault((grader, reading.tool or one.name, one.model), []).append(one)
+    reports = (
+        _report(grader, clean_word(f"{tool} {model}"), told, model)
+        for (grader, tool, model), told in named.items()
+    )
     return Printed(tuple(reports))
 
 
@@ -166,6 +172,7 @@ def _evaluation(event: str, attributes: dict[str, str], trace: str) -> Evaluatio
         trace=clean_word(trace),
         grader=attributes.get("verel.grader", ""),
         branch=attributes.get("verel.branch.id", ""),
+        model=clean_word(attributes.get("verel.judge.model", "")),
     )
 
 
@@ -182,16 +189,20 @@ def _grader_of(text: str) -> Grader:
     return Grader.LLM_JUDGE if named == Grader.HUMAN else named
 
 
-def _report(grader: Grader, tool: str, told: list[Evaluation]) -> PrintedReport:
+def _report(grader: Grader, tool: str, told: list[Evaluation], model: str) -> PrintedReport:
     ran = [one for one in told if not one.error]
     issues = [issue for one in told if (issue := _issue(one)) is not None]
     if not ran:
-        return hollow(grader, tool, f"every evaluation errored: {told[0].error}", issues=issues)
+        return hollow(
+            grader, tool, f"every evaluation errored: {told[0].error}", issues=issues, model=model
+        )
     only = told[0]
     summary = f"{len(told) - len(issues)} of {len(told)} passed"
     if len(told) == 1:
         summary = " ".join(part for part in (only.label, only.explanation) if part) or summary
-    return PrintedReport(grader, tool, clean(summary), issues, capabilities=(tool,))
+    return PrintedReport(
+        grader, tool, clean(summary), issues, capabilities=(only.name,), model=model
+    )
 
 
 def _issue(one: Evaluation) -> PrintedIssue | None:

@@ -8,6 +8,7 @@ from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
 from tests.verdicts.domain.strategies import reports
+from verdicts.domain.corroboration import find_unconfirmed
 from verdicts.domain.facts import IssueFacts, ReportFacts
 from verdicts.domain.progress import (
     Iteration,
@@ -15,7 +16,6 @@ from verdicts.domain.progress import (
     Step,
     advise,
     find_cycle,
-    find_unconfirmed,
     gating_failures,
     has_progressed,
     name_rung,

@@ -408,6 +408,25 @@ def test_agentvision_that_says_fail_and_lists_no_error_does_not_pass() -> None:
     assert any(report.grader == Grader.VISION and report.issues for report in told)
 
 
+def test_each_model_that_judged_is_a_tool_of_its_own() -> None:
+    document = json.loads(sample("otlp_logs_evaluation.json"))
+    scope = document["resourceLogs"][0]["scopeLogs"][0]
+    record = scope["logRecords"][0]
+    told = [
+        {"key": "verel.judge.model", "value": {"stringValue": model}}
+        for model in ("claude-opus-4", "gpt-4.1")
+    ]
+    scope["logRecords"] = [
+        record,
+        *({**record, "attributes": [*record["attributes"], one]} for one in told),
+    ]
+    assert [(report.tool, report.model) for report in reports(json.dumps(document), "otlp")] == [
+        ("py-unit", ""),
+        ("py-unit claude-opus-4", "claude-opus-4"),
+        ("py-unit gpt-4.1", "gpt-4.1"),
+    ]
+
+
 def test_evaluations_of_one_name_are_one_report() -> None:
     document = json.loads(sample("otlp_logs_evaluation.json"))
     records = document["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
