@@ -82,17 +82,17 @@ class History:
 
     @classmethod
     def read(cls, told: Sequence[Report], flaky: frozenset[str] = frozenset()) -> "History":
-        """One query, for the issues of each grader's newest report on each of the last heads."""
+        """One query, for the issues of each tool's newest report on each of the last heads."""
         order: dict[bytes, int] = {}
         for report in reversed(told):
             order.setdefault(bytes(report.head_digest), report.head_seq)
         heads = list(order)[-MAX_ITERATIONS:]
-        counted: dict[tuple[bytes, str], Report] = {}
+        counted: dict[tuple[bytes, str, str], Report] = {}
         for report in told:
             head = bytes(report.head_digest)
             if head in heads and not report.errored:
-                counted.setdefault((head, report.grader), report)
-        place = {report.pk: heads.index(head) + 1 for (head, _), report in counted.items()}
+                counted.setdefault((head, report.grader, report.tool), report)
+        place = {report.pk: heads.index(head) + 1 for (head, *_), report in counted.items()}
         issues = Issue.objects.filter(report__in=list(place)).order_by("-report__order", "position")
         prints: dict[str, _Sighting] = {}
         at: dict[str, set[int]] = {}

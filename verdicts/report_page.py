@@ -15,9 +15,11 @@ from branches.selectors.events import read_run
 from branches.selectors.run_lines import Lines, read_lines
 from branches.selectors.run_page import RunHead, make_head, read_reader
 from branches.selectors.run_view import View
-from verdicts.admission import GateView, read_gate
-from verdicts.domain.facts import ReceiptStanding
-from verdicts.domain.terms import ADVISORY, Grader
+from verdicts.admission import GateView, issue_facts, read_gate, report_facts
+from verdicts.domain.facts import ReceiptStanding, Standing
+from verdicts.domain.flakiness import failing_in
+from verdicts.domain.gate import effective_severity
+from verdicts.domain.terms import ADVISORY, Grader, Severity
 from verdicts.escalations import ESCALATION
 from verdicts.history import MAX_ISSUES, MAX_READ, Failing, History, IssueRow
 from verdicts.inputs import read_changed_files
@@ -258,12 +260,13 @@ def _read_reports(branch: Branch) -> Sequence[Report]:
 
 
 def _newest(told: Sequence[Report]) -> list[Report]:
-    """The newest report of each grader, in the order of graders."""
-    newest: dict[str, Report] = {}
+    """The newest report of each tool of each grader, in the order of graders: none replaces
+    another's word."""
+    newest: dict[tuple[str, str], Report] = {}
     for report in told:
-        newest.setdefault(report.grader, report)
+        newest.setdefault((report.grader, report.tool), report)
     order = {grader.value: place for place, grader in enumerate(Grader)}
-    return sorted(newest.values(), key=lambda report: order[report.grader])
+    return sorted(newest.values(), key=lambda report: (order[report.grader], report.tool))
 
 
 def _pick_report(told: Sequence[Report], report_id: UUID | None) -> Report | None:
@@ -287,7 +290,7 @@ def _report_row(report: Report, gate: GateView, chosen: Report | None, whole: bo
         id=report.pk,
         icon=GRADER_ICONS[grader],
         grader=GRADER_WORDS[grader],
-        tool=report.model,
+        tool=_tool_words(report),
         verdict=verdict,
         word=word,
         advisory=grader in ADVISORY,
@@ -314,7 +317,30 @@ def _standing(report: Report, gate: GateView, stale: bool) -> tuple[str, str]:
     if line is None:
         return report.verdict, ""
     refused = line.verdict == "fail" and report.receipt and _receipt_verdict(report) == "fail"
-    return line.verdict, "Refused" if refused else ""
+    return _own_verdict(report, gate, line), "Refused" if refused else ""
+
+
+def _own_verdict(report: Report, gate: GateView, line: Standing) -> str:
+    """The grader's standing; of several tools each its own, and never worse than all together."""
+    own = next((one for one in gate.reports if one.pk == report.pk), None)
+    tools = {one.tool for one in gate.reports if one.grader == report.grader}
+    unproven = any(one.check != "issue" and one.grader == line.grader for one in gate.reasons)
+    if own is None or len(tools) < 2 or unproven:
+        return line.verdict
+    failing = bool(failing_in(report_facts(own)))
+    if failing and line.verdict == "fail":
+        return "fail"
+    warns = failing or any(
+        effective_severity(issue_facts(issue), line.grader).rank >= Severity.WARNING.rank
+        for issue in own.issues.all()
+    )
+    return "warn" if warns else "pass"
+
+
+def _tool_words(report: Report) -> str:
+    """The tool and the model that judged, where the tool's name does not hold it."""
+    told = (report.tool, "" if report.model in report.tool else report.model)
+    return " ".join(filter(None, told))
 
 
 def _receipt_word(report: Report) -> str:

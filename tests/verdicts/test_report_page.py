@@ -46,6 +46,21 @@ def test_what_a_grader_claims_is_shown_and_the_gates_word_stands_before_it() -> 
     assert (row.verdict, row.findings, row.power) == ("fail", "all fine, trust me", "blocks")
 
 
+def test_each_tool_of_a_grader_has_its_row_its_verdict_and_its_part_of_the_curve() -> None:
+    branch = make_run()[1]
+    push(branch, "typecheck", [make_issue(kind="type_error")], tool="mypy")
+    push(branch, "typecheck", tool="pyright")
+    page = read(branch)
+    assert [(row.tool, row.verdict) for row in page.reports] == [
+        ("mypy", "fail"),
+        ("pyright", "pass"),
+    ]
+    assert page.failing is not None
+    assert page.failing.title == "1 failing after the first grading"
+    assert page.progress is not None
+    assert page.progress.curve == "1"
+
+
 def test_an_advisory_error_weighs_as_a_warning() -> None:
     branch = make_run()[1]
     push(branch, "llm_judge", [make_issue(kind="intent_mismatch", source="llm_judge")])
