@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
@@ -68,7 +69,7 @@ def die_delivering(make: Callable[[], Store], point: str) -> None:
 
 def _sweep_and_die(make: Callable[[], Store], point: str) -> None:
     store = make()
-    register_store("dying", lambda: Dying(store, point))
+    register_store(settings.VEREL_MEMORY_STORE, lambda: Dying(store, point))
     if point == "before the mark":
         from memory import projection
         from verel_site.outbox import promises

@@ -1,0 +1,176 @@
+"""The outbox against mem0 itself: its history, a Qdrant on this disk, an embedder served here, and
+no model. Each life of it is a process of its own, as the folder of a local Qdrant has one owner."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from memory.domain.terms import Answer
+from memory.models import Projection, Record
+from memory.ports.stores import Entry, register_store
+from memory.projection import entry_of, owner_of
+from tests.make import make_person, make_project
+from tests.memory.dying import POINTS, die_delivering, replay
+from tests.memory.make import answer, make_verified
+from tests.memory.model_server import WIDTH, ModelServer
+from verel_site.access.models import Project
+from verel_site.access.rights import Role
+from verel_site.outbox.promises import sweep_promises
+
+pytestmark = [pytest.mark.heavy, pytest.mark.django_db(transaction=True)]
+TEXT = "The bolus cap is 45 mg"
+
+
+@pytest.fixture
+def config(tmp_path: Path, model_server: ModelServer, settings: Settings) -> str:
+    """A file as an installation writes it. The model is named, since mem0 wants one, and is asked
+    nothing: its address is nobody's."""
+    if find_spec("mem0") is None:
+        pytest.fail("This needs the extra `mem0`.")
+    told = {
+        "history_db_path": str(tmp_path / "history.db"),
+        "vector_store": {
+            "provider": "qdrant",
+            "config": {
+                "collection_name": "verel",
+                "path": str(tmp_path / "qdrant"),
+                "on_disk": True,
+                "embedding_model_dims": WIDTH,
+            },
+        },
+        "embedder": {
+            "provider": "openai",
+            "config": {
+                "model": "hashed-words",
+                "api_key": "none",
+                "openai_base_url": model_server.url,
+                "embedding_dims": WIDTH,
+            },
+        },
+        "llm": {
+            "provider": "openai",
+            "config": {"api_key": "none", "openai_base_url": "http://127.0.0.1:1/v1"},
+        },
+    }
+    path = tmp_path / "mem0.json"
+    path.write_text(json.dumps(told))
+    settings.VEREL_MEMORY_STORE, settings.VEREL_MEM0_CONFIG = "rented", str(path)
+    return str(path)
+
+
+@contextmanager
+def opened(config: str) -> Iterator[Any]:
+    """The store, in this process, until the end of the block."""
+    from memory.ports.mem0_store import Mem0Store
+
+    store = Mem0Store.from_file(config)
+    register_store("rented", lambda: store)
+    try:
+        yield store
+    finally:
+        store._memory.vector_store.client.close()
+        store._memory.close()
+
+
+def open_in_child(config: str) -> Callable[[], Any]:
+    def make() -> Any:
+        from memory.ports.mem0_store import Mem0Store
+
+        return Mem0Store.from_file(config)
+
+    return make
+
+
+def deliver() -> int:
+    return sweep_promises(now=timezone.now() + timedelta(seconds=1))
+
+
+def listed(store: Any, project: Project) -> list[dict[str, Any]]:
+    told = store._memory.get_all(filters={"user_id": owner_of(project.pk)}, top_k=50)
+    return sorted(told["results"], key=lambda row: row["memory"])
+
+
+def make_ground() -> tuple[Project, Record, Any]:
+    project = make_project()
+    curator = make_person(project, Role.CURATOR)
+    return project, make_verified(project, TEXT, curator), curator
+
+
+def test_an_entry_comes_moves_and_goes_with_its_record(config: str) -> None:
+    project, record, curator = make_ground()
+    with opened(config) as store:
+        assert deliver() == 1
+        (row,) = listed(store, project)
+        assert row["memory"] == TEXT
+        about = row["metadata"]
+        assert (about["verel_record"], about["verel_version"]) == (str(record.record_id), 1)
+        assert (about["verel_trust"], about["verel_scope"]) == ("verified", "team")
+        answer(record, curator, Answer.PROMOTE, scope="global")
+        deliver()
+        (moved,) = listed(store, project)
+        assert (moved["id"], moved["metadata"]["verel_scope"]) == (row["id"], "global")
+        # And mem0 recalls by meaning what is ours.
+        hits = store._memory.search("dosage limit", filters={"user_id": owner_of(project.pk)})
+        assert all(hit["metadata"]["verel_record"] for hit in hits["results"])
+        answer(record, curator, Answer.BURY)
+        deliver()
+        assert listed(store, project) == []
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("act", ["add", "replace", "remove"])
+def test_after_a_death_at_any_point_a_replay_leaves_no_duplicate_and_no_orphan(
+    config: str, point: str, act: str
+) -> None:
+    project, record, curator = make_ground()
+    if act != "add":
+        with opened(config):
+            deliver()
+        if act == "replace":
+            answer(record, curator, Answer.PROMOTE, scope="global")
+        else:
+            answer(record, curator, Answer.BURY)
+    die_delivering(open_in_child(config), point)
+    Projection.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
+    with opened(config) as store:
+        replay()
+        entry = entry_of(record)
+        told = [one.digest for one in store.every(owner_of(project.pk))]
+    assert told == ([entry.digest] if entry else [])
+
+
+def test_the_command_mends_what_somebody_spoiled_and_leaves_what_is_not_ours(config: str) -> None:
+    project, record, _ = make_ground()
+    owner = owner_of(project.pk)
+    with opened(config) as store:
+        deliver()
+        again = entry_of(record)
+        assert again is not None
+        store.add(owner, again)
+        store.add(owner, Entry("no id", 1, "x", "an orphan", {}))
+        store._memory.add("somebody's own", user_id=owner, infer=False)
+        with pytest.raises(CommandError, match="2 differences"):
+            call_command("project_memory", "--check", stdout=StringIO())
+        call_command("project_memory", "--replay", stdout=StringIO())
+        call_command("project_memory", "--check", stdout=StringIO())
+        assert [row["memory"] for row in listed(store, project)] == [TEXT, "somebody's own"]
+
+
+def test_nothing_of_it_leaves_the_machine(config: str) -> None:
+    with opened(config):
+        from mem0.memory import telemetry
+
+        assert not telemetry.MEM0_TELEMETRY
+    assert os.environ["MEM0_DIR"].startswith(os.environ["VEREL_HOME"])
