@@ -8,6 +8,7 @@ from uuid import UUID
 
 from branches.domain.search_query import parse_query
 from branches.selectors.listings import Page, cut
+from memory.consolidation_models import Consolidation
 from memory.domain.terms import IntentionState, Kind, RequestState, Standing, Trust
 from memory.models import Assembly, Intention, PromotionRequest, Record
 from memory.querysets import RecordQuerySet
@@ -114,4 +115,13 @@ def list_intentions(
     rows = Intention.objects.visible_to(actor).filter(project_id=project_id, number__gt=after)
     if state:
         rows = rows.filter(state=state)
+    return cut(rows.order_by("number")[: limit + 1], limit)
+
+
+def list_consolidations(
+    *, actor: Actor, project_id: UUID, after: int, limit: int
+) -> Page[Consolidation]:
+    """Consolidations by number."""
+    actor.demand(project_id, Right.READ)
+    rows = Consolidation.objects.visible_to(actor).filter(project_id=project_id, number__gt=after)
     return cut(rows.order_by("number")[: limit + 1], limit)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from memory.views import records
+from memory.views import consolidations, records
 
 urlpatterns = [
     path("p/<slug:slug>/memory/", records.record_list, name="memory"),
@@ -11,6 +11,36 @@ urlpatterns = [
     path("p/<slug:slug>/memory/<int:number>/decide/", records.decide, name="memory-record-decide"),
     path(
         "p/<slug:slug>/memory/<int:number>/archive/", records.archive, name="memory-skill-archive"
+    ),
+    path(
+        "p/<slug:slug>/memory/consolidations/",
+        consolidations.consolidations,
+        name="memory-consolidations",
+    ),
+    path(
+        "p/<slug:slug>/memory/consolidations/order/",
+        consolidations.order,
+        name="memory-consolidation-order",
+    ),
+    path(
+        "p/<slug:slug>/memory/consolidations/<int:number>/",
+        consolidations.consolidations,
+        name="memory-consolidation",
+    ),
+    path(
+        "p/<slug:slug>/memory/consolidations/<int:number>/cancel/",
+        consolidations.cancel,
+        name="memory-consolidation-cancel",
+    ),
+    path(
+        "p/<slug:slug>/memory/contradictions/",
+        consolidations.contradictions,
+        name="memory-contradictions",
+    ),
+    path(
+        "p/<slug:slug>/memory/contradictions/settle/",
+        consolidations.settle,
+        name="memory-contradiction-settle",
     ),
     path("p/<slug:slug>/memory/contexts/<uuid:context>/", records.context, name="memory-context"),
 ]

@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from memory.domain.consolidation import JobState, Step, Trigger
 from memory.domain.terms import (
     Answer,
     IntentionState,
@@ -307,3 +308,34 @@ class DueSerializer(Shape):
 
 class FiredSerializer(Shape):
     epoch = serializers.IntegerField()
+
+
+class ConsolidationOrderSerializer(Shape):
+    project = serializers.CharField(required=False, help_text="slug or id")
+
+
+class ConsolidationSerializer(Shape):
+    consolidation = serializers.UUIDField()
+    project = serializers.UUIDField()
+    number = serializers.IntegerField()
+    trigger = serializers.ChoiceField([one.value for one in Trigger])
+    state = serializers.ChoiceField([one.value for one in JobState])
+    step = serializers.ChoiceField([one.value for one in Step])
+    done = serializers.IntegerField(help_text="rows of the step")
+    total = serializers.IntegerField(help_text="rows of the step, when it began")
+    after_position = serializers.IntegerField()
+    upto_position = serializers.IntegerField()
+    counts = serializers.DictField(
+        child=serializers.IntegerField(),
+        help_text="episodes, salient, candidates, entailed, merged, written, and what became of them",
+    )
+    drop_rate = serializers.FloatField(allow_null=True, help_text="measured; null of no episode")
+    fault = serializers.CharField()
+    by = WhoSerializer()
+    created_at = serializers.DateTimeField()
+    closed_at = serializers.DateTimeField(allow_null=True)
+
+
+class ConsolidationListSerializer(Shape):
+    results = ConsolidationSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)

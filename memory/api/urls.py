@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from memory.api import contexts, intentions, promotions, records, scores, skills
+from memory.api import consolidations, contexts, intentions, promotions, records, scores, skills
 
 urlpatterns: list[URLPattern] = [
     path("memory/proposals", records.Proposals.as_view()),
@@ -21,6 +21,10 @@ urlpatterns: list[URLPattern] = [
     path("memory/promotions/<uuid:promotion>", promotions.PromotionDetail.as_view()),
     path("memory/promotions/<uuid:promotion>/decide", promotions.PromotionDecide.as_view()),
     path("memory/decisions", promotions.Decisions.as_view()),
+    path("memory/consolidations", consolidations.ConsolidationList.as_view()),
+    path(
+        "memory/consolidations/<uuid:consolidation>", consolidations.ConsolidationDetail.as_view()
+    ),
     path("memory/context", contexts.ContextAssembly.as_view()),
     path("memory/contexts/<uuid:context>", contexts.ContextDetail.as_view()),
 ]

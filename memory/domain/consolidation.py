@@ -12,9 +12,11 @@ from typing import Any, Final
 
 from memory.domain.content import MAX_PART, fold
 from memory.domain.likeness import words_of
+from memory.domain.screening import strip_hidden
+from memory.domain.support import sentences_of
 from memory.domain.terms import ItemType
 
-MAX_SAID: Final = 400
+MAX_SAID: Final = 240
 MAX_NAME: Final = 80
 CLUSTER: Final = 2
 # So much of an issue's words must stand in what was observed for the two to speak of one thing.
@@ -117,14 +119,15 @@ def item_type_of(kind: str) -> ItemType:
 
 def claim_fault(*, tool: str, says: str, signature: str) -> Claim | None:
     """That a tool fails in one way; None of a step that failed without a word."""
-    said = " ".join(says.split())[:MAX_SAID]
-    if not said:
+    told = _parts(says)
+    if not told:
         return None
     named = _name(tool) or "a step"
+    said = next((part for part in told if _FAULT.search(part)), told[0])
     return Claim(
         kind="fact",
-        text=f"{named} failed: {said}",
-        premise=f"{named} failed: {said}",
+        text=f"{named} failed: {said}"[:MAX_SAID],
+        premise="\n".join(f"{named} failed: {part}"[:MAX_SAID] for part in told),
         item_type=ItemType.API_CONTRACT,
         source="",
         subject=named,
@@ -135,20 +138,35 @@ def claim_fault(*, tool: str, says: str, signature: str) -> Claim | None:
 
 def claim_issue(*, kind: str, message: str, locator: str, mark: str, source: str) -> Claim | None:
     """That a grader found something at a place; `mark` is the issue's fingerprint."""
-    said = " ".join(message.split())[:MAX_SAID]
-    if not said:
-        return None
     place = _name(locator)
+    told = [f"{place}: {part}" if place else part for part in _parts(message)]
+    if not told:
+        return None
     return Claim(
         kind="fact",
-        text=f"{place}: {said}" if place else said,
-        premise=f"{place} {said}",
+        text=told[0][:MAX_SAID],
+        premise="\n".join(part[:MAX_SAID] for part in told),
         item_type=item_type_of(kind),
         source=source,
         subject=place or "page",
         predicate=f"{kind} {mark}",
         object="found",
     )
+
+
+# What a terminal colours, and the rules that tools draw between their paragraphs.
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_RULE: Final = re.compile(r"[=_*~-]{4,}")
+_FAULT: Final = re.compile(
+    r"\b(?:\w*error|failed|failure|exception|traceback|fatal|panic)\b", re.IGNORECASE
+)
+
+
+def _parts(text: str) -> list[str]:
+    """The sentences of an observation, as its reader sees them: a claim quotes one."""
+    plain = strip_hidden(_COLOUR.sub("", text))
+    found = [" ".join(part.split()) for cut in _RULE.split(plain) for part in sentences_of(cut)]
+    return [part for part in found if any(char.isalnum() for char in part)]
 
 
 @dataclass(frozen=True, slots=True)

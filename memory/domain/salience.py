@@ -61,13 +61,17 @@ def weigh(
     percentile: float = KEEP_PERCENTILE,
 ) -> list[Salience]:
     """What is kept of a batch: what surprises or is new, and of all the rest what scores at or
-    above the batch's percentile (nearest rank)."""
+    above the batch's percentile (nearest rank). Where that is 0 only what scores at all stands out,
+    unless nothing does: no batch is lost whole."""
     relevance = spread([one.relevance for one in batch])
     cost = spread([one.cost for one in batch])
     scores = [GOAL_WEIGHT * r + COST_WEIGHT * c for r, c in zip(relevance, cost, strict=True)]
     bar = rank_at(scores, percentile)
+    stands_out = max(scores, default=0.0) > 0
     return [
-        Salience(kept=hard or score >= bar, hard=hard, score=score)
+        Salience(
+            kept=hard or (score >= bar and (score > 0 or not stands_out)), hard=hard, score=score
+        )
         for score, hard in (
             (score, one.unseen or one.surprise >= threshold)
             for one, score in zip(batch, scores, strict=True)

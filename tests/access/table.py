@@ -231,6 +231,12 @@ API: Final[dict[str, Row]] = {
         },
         but={"key admin": 403},
     ),
+    "GET /api/v1/memory/consolidations": READ(query="project={project}"),
+    "POST /api/v1/memory/consolidations": RIGHT(
+        Right.CURATE, ok=409, body={"project": "{project}"}
+    ),
+    "GET /api/v1/memory/consolidations/<consolidation>": READ(),
+    "DELETE /api/v1/memory/consolidations/<consolidation>": RIGHT(Right.CURATE),
     "GET /api/v1/memory/context": READ(query="project={project}&goal=go"),
     "GET /api/v1/memory/contexts/<context>": READ(),
 }
@@ -359,6 +365,18 @@ PAGES: Final[dict[str, Row]] = {
     ),
     "GET /p/<slug>/memory/<number>/archive/": READ(at={"number": "skill_number"}),
     "GET /p/<slug>/memory/contexts/<context>/": READ(),
+    "GET /p/<slug>/memory/consolidations/": READ(),
+    "POST /p/<slug>/memory/consolidations/order/": RIGHT(Right.CURATE, ok=409),
+    "GET /p/<slug>/memory/consolidations/<number>/": READ(at={"number": "consolidation_number"}),
+    "POST /p/<slug>/memory/consolidations/<number>/cancel/": RIGHT(
+        Right.CURATE, ok=302, at={"number": "consolidation_number"}
+    ),
+    "GET /p/<slug>/memory/contradictions/": READ(),
+    "POST /p/<slug>/memory/contradictions/settle/": RIGHT(
+        Right.CURATE,
+        ok=409,
+        body={"pair": "{record}:{record_digest} {skill}:{record_digest}", "reason": "x"},
+    ),
     "GET /comparisons/<comparison>/": READ(),
     "POST /comparisons/<comparison>/label/": RIGHT(
         Right.LABEL, ok=302, body={"choice": "left", "rationale": "x"}

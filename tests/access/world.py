@@ -11,6 +11,7 @@ from branches.datasets import make_dataset
 from branches.domain import terms
 from branches.merges import merge_branches
 from branches.models import Approval, Branch, Event, Import, Merge
+from memory.consolidation.jobs import order_consolidation
 from memory.domain.archive import File, pack_files
 from memory.facts import propose_fact
 from memory.intentions import propose_intention
@@ -167,6 +168,7 @@ class World:
         record = told.record
         asked = request_promotion(record_id=record.record_id, actor=SYSTEM)
         skill = self._make_skill()
+        job = order_consolidation(project_id=self.project.pk, actor=SYSTEM)
         context = assemble_context(project_id=self.project.pk, actor=SYSTEM, goal=MARK)
         return {
             "record": str(record.record_id),
@@ -174,6 +176,8 @@ class World:
             "record_number": str(record.number),
             "promotion": str(asked.pk),
             "context": str(context.pk),
+            "consolidation": str(job.pk),
+            "consolidation_number": str(job.number),
             "skill": str(skill.record_id),
             "skill_number": str(skill.number),
             "intention": str(

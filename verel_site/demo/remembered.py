@@ -9,8 +9,10 @@ from django.db.models import F
 
 from branches.domain import terms
 from branches.models import Event
+from memory.consolidation.jobs import advance, order_consolidation, take_consolidation
 from memory.domain.archive import File, pack_files
 from memory.domain.terms import Answer, ItemType
+from memory.episodes import project_batch
 from memory.evidence import Cited
 from memory.facts import propose_fact
 from memory.models import Evidence, Record, Retrieval
@@ -137,6 +139,17 @@ def remember(*, project: Project, curator: Actor, now: datetime) -> None:
     _teach(project, agent, curator, events[:2])
     for role, goal, days in GOALS:
         _recall(project, agent, role, goal, now - timedelta(days=days))
+    _consolidate(project, curator)
+
+
+def _consolidate(project: Project, curator: Actor) -> None:
+    """What the demo's runs taught beside that, found by the job that every project has."""
+    while project_batch(project_id=project.pk):
+        pass
+    order_consolidation(project_id=project.pk, actor=curator)
+    job = take_consolidation()
+    while job is not None and job.is_open:
+        job = advance(job)
 
 
 def _teach(project: Project, agent: Actor, curator: Actor, events: Sequence[Event]) -> None:
