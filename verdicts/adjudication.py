@@ -8,13 +8,17 @@ from uuid import UUID
 from django.db import transaction
 
 from verdicts.comparisons import MAX_TEXT, BadLabel, draw_sides
+from verdicts.contests import follow_contests
 from verdicts.disagreements import ADJUDICATION, outcome_of, standing_labels
 from verdicts.domain.labels import Choice, pick_sides
 from verdicts.models import Comparison
+from verdicts.reversal import merges_on_round, merges_on_word, revert_resting
 from verel_site.access.actors import Actor
+from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
-from verel_site.inbox.decisions import record_decision
+from verel_site.inbox.decisions import record_decision, take_back
+from verel_site.inbox.models import Decision
 from verel_site.kit import strict_json
 from verel_site.kit.refusals import NotFound
 
@@ -79,4 +83,20 @@ def adjudicate(
         reason=rationale,
         claim=claim,
     )
+    follow_contests(comparison)
     return result
+
+
+@transaction.atomic
+def reverse_adjudication(*, decision: Decision, actor: Actor, reason: str) -> None:
+    """The word stands no more, and what followed from it is taken back: merges that rest on it
+    (ReasonMissing without a reason), and the next rounds of a contest."""
+    chosen = decision.result.get("chosen")
+    resting = merges_on_word(decision.pk, UUID(chosen)) if chosen else []
+    comparison = Comparison.objects.get(pk=decision.item.subject)
+    resting += merges_on_round(comparison)
+    revert_resting(merges=list(dict.fromkeys(resting)), actor=actor, reason=reason)
+    # Before the item's row, which is locked next.
+    lock_project(project_id=decision.project_id)
+    take_back(decision, actor, reason)
+    follow_contests(comparison)

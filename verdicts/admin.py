@@ -6,6 +6,8 @@ from django.http import HttpRequest
 from verdicts.models import (
     Clustering,
     Comparison,
+    Contender,
+    Contest,
     Failure,
     FailureEntry,
     FailureLine,
@@ -123,6 +125,8 @@ admin.site.register(
         Nonce,
         Weighing,
         PairRules,
+        Contest,
+        Contender,
         PairCursor,
         Comparison,
         SideOrder,

@@ -12,6 +12,7 @@ from branches.domain.admission import Admission
 from branches.models import Branch
 from branches.selectors.judged import Head
 from verdicts.corrections import correction_json
+from verdicts.disagreements import standing_words
 from verdicts.domain.corroboration import Advised, find_advised
 from verdicts.domain.facts import (
     Decision,
@@ -28,7 +29,7 @@ from verdicts.domain.ledger import guard_regressions
 from verdicts.domain.terms import PRECISE, Confidence, Grader, IssueKind, Severity, Verdict
 from verdicts.guard import Guard, read_guard
 from verdicts.inputs import read_changed_files
-from verdicts.models import GateDecision, Issue, Label, Policy, Report
+from verdicts.models import Comparison, GateDecision, Issue, Label, Policy, Report
 from verdicts.policies import Suites, limits_of, read_rules, read_suites
 from verdicts.receipts import owed_nonce
 from verel_site.access.actors import Actor
@@ -375,6 +376,25 @@ def _read_judgements(winner: Branch) -> Iterator[dict[str, Any]]:
             "scores": label.scores,
             "at": label.created_at.isoformat(),
         }
+    yield from _read_adjudications(winner)
+
+
+def _read_adjudications(winner: Branch) -> Iterator[dict[str, Any]]:
+    """The words of adjudicators who chose it; as judgements, but by no label."""
+    pairs = Comparison.objects.filter(Q(first=winner) | Q(second=winner))
+    words = standing_words(list(pairs.values_list("pk", flat=True)))
+    for word in words.values():
+        if word.chosen == winner.pk:
+            yield {
+                "decision": str(word.decision),
+                "adjudicated": True,
+                "rejected": str(word.rejected),
+                "reviewer": word.name,
+                "choice": word.answer,
+                "strength": None,
+                "scores": {},
+                "at": word.at.isoformat(),
+            }
 
 
 def _keep_decision(gate: GateView, actor: Actor, bypass: str | None) -> None:

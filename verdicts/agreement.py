@@ -21,7 +21,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, Subquery
 
-from verdicts.disagreements import ADJUDICATION
+from verdicts.disagreements import standing_words
 from verdicts.domain.agreement import (
     OUTCOMES,
     SCALE,
@@ -41,6 +41,7 @@ from verdicts.domain.labels import Choice
 from verdicts.domain.rubric import RUBRIC
 from verdicts.domain.terms import Grader
 from verdicts.models import Comparison, Label, Report, SideOrder
+from verdicts.pairs import COMPARISON
 from verdicts.panels import GRADER_WORDS
 from verdicts.preferences import Head, read_weights
 from verdicts.reliability import (
@@ -50,9 +51,8 @@ from verdicts.reliability import (
     estimate_kappa,
     estimate_percent,
 )
-from verel_site.inbox.models import Decision, Item
+from verel_site.inbox.models import Item
 
-COMPARISON: Final = "comparison"
 OVERALL: Final = "overall"
 MAX_LABELS: Final = 5_000
 MAX_JUDGED: Final = 500
@@ -150,7 +150,7 @@ def read_agreement(*, project_id: UUID, since: datetime, until: datetime) -> Agr
     """Three queries. Labels count by when they were given."""
     told = _read_labels(project_id, since, until)
     capped, told = len(told) > MAX_LABELS, told[:MAX_LABELS]
-    settled = _read_adjudicated(project_id, told)
+    settled = _read_adjudicated(told)
     names = {label.reviewer: label.name for label in told}
     questions = {
         OVERALL: group_ratings(Rating(one.pair, one.reviewer, one.choice) for one in told),
@@ -252,22 +252,15 @@ def _scores(told: Iterable[_Told], name: str) -> Iterable[Rating[UUID, int]]:
     return (Rating(one.pair, one.reviewer, one.scores[name]) for one in told if name in one.scores)
 
 
-def _read_adjudicated(project_id: UUID, told: Sequence[_Told]) -> dict[UUID, Outcome]:
+def _read_adjudicated(told: Sequence[_Told]) -> dict[UUID, Outcome]:
     """What adjudicators' standing words come to, by pair."""
-    firsts = {one.pair: str(one.first) for one in told}
-    rows = Decision.objects.filter(
-        project_id=project_id,
-        item__kind=ADJUDICATION,
-        item__subject__in=list(firsts),
-        undone_at=None,
-    ).order_by("created_at")
+    firsts = {one.pair: one.first for one in told}
     settled = {}
-    for pair, answer, result in rows.values_list("item__subject", "answer", "result"):
-        chosen = result.get("chosen")
-        if chosen is None:
-            settled[pair] = Outcome(answer)
+    for pair, word in standing_words(list(firsts)).items():
+        if word.chosen is None:
+            settled[pair] = Outcome(word.answer)
         else:
-            settled[pair] = Outcome.FIRST if chosen == firsts[pair] else Outcome.SECOND
+            settled[pair] = Outcome.FIRST if word.chosen == firsts[pair] else Outcome.SECOND
     return settled
 
 

@@ -1,6 +1,5 @@
 """Comparisons: a pair of heads, a blind order of sides for each reviewer, and one label each."""
 
-import hashlib
 import math
 import secrets
 from collections.abc import Mapping
@@ -12,29 +11,26 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from branches.models import Branch
+from verdicts.contests import follow_contests
 from verdicts.corrections import drop_correction, make_correction
 from verdicts.disagreements import post_disagreement
 from verdicts.domain.labels import Choice, pick_sides
-from verdicts.domain.pairing import Cause
 from verdicts.models import Comparison, Label, SideOrder
+from verdicts.pairs import COMPARISON, heads_json
+from verdicts.pairs import PairRefused as PairRefused
+from verdicts.pairs import open_comparison as open_comparison
+from verdicts.pairs import post_comparison as post_comparison
 from verdicts.reversal import merges_on_label, revert_resting
-from verel_site.access.actors import SYSTEM, Actor
+from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
 from verel_site.inbox.decisions import record_decision, withdraw_decision
-from verel_site.inbox.items import post_item
 from verel_site.kit import strict_json
 from verel_site.kit.refusals import Forbidden, NotFound, Refusal, Unprocessable
 
-COMPARISON: Final = "comparison"
 MAX_STRENGTH: Final = 5
 MAX_TEXT: Final = 200_000
 MAX_SCORES: Final = 100
-
-
-class PairRefused(Unprocessable):
-    code = "pair_refused"
-    title = "These two cannot be compared"
 
 
 class HeadMoved(Refusal):
@@ -84,91 +80,6 @@ def _reviewer(actor: Actor, project_id: UUID) -> int:
     if actor.user_id is None:
         raise Forbidden("A label needs a person behind it.")
     return actor.user_id
-
-
-@transaction.atomic
-def open_comparison(
-    *,
-    left: UUID,
-    right: UUID,
-    actor: Actor,
-    required: int = 1,
-    cause: Cause = Cause.HAND,
-    rules_version: int | None = None,
-) -> Comparison:
-    """The comparison of two branches' present heads; the one that there is, if there is one.
-
-    Which is given as left means nothing: sides are drawn for each reviewer. A new one waits in
-    the inbox for `required` reviewers; `cause` and `rules_version` say who proposed it.
-    """
-    found = {row.pk: row for row in Branch.objects.visible_to(actor).filter(pk__in={left, right})}
-    for branch_id in (left, right):
-        if branch_id not in found:
-            raise NotFound(f"There is no branch {branch_id} that you may see.")
-    first, second = (
-        sorted(found.values(), key=lambda row: row.pk.bytes)
-        if left != right
-        else (
-            found[left],
-            found[left],
-        )
-    )
-    actor.demand(first.project_id, Right.LABEL)
-    if first.pk == second.pk or first.run_id != second.run_id:
-        raise PairRefused("Compare two branches of one run.", pointer="/right")
-    if bytes(first.head_digest) == bytes(second.head_digest):
-        raise PairRefused("The two heads have the same content.", pointer="/right")
-    comparison, made = Comparison.objects.get_or_create(
-        first=first,
-        second=second,
-        first_digest=bytes(first.head_digest),
-        second_digest=bytes(second.head_digest),
-        defaults={
-            "project_id": first.project_id,
-            "run_id": first.run_id,
-            "first_seq": first.head_seq,
-            "second_seq": second.head_seq,
-            "created_by": actor.name,
-            "cause": cause.value,
-            "rules_version": rules_version,
-        },
-    )
-    if made:
-        record_act(
-            project_id=comparison.project_id,
-            actor=actor,
-            action="comparison.open",
-            subject=f"comparison:{comparison.pk}",
-            after={
-                **_heads_json(comparison),
-                "cause": cause.value,
-                **({"rules_version": rules_version} if rules_version is not None else {}),
-            },
-        )
-        post_comparison(comparison, required=required, actor=actor)
-    return comparison
-
-
-def post_comparison(comparison: Comparison, *, required: int = 1, actor: Actor = SYSTEM) -> None:
-    """Puts the pair before people; again is no harm. The item tells nothing that is sealed."""
-    pair = bytes(comparison.first_digest) + bytes(comparison.second_digest)
-    post_item(
-        project_id=comparison.project_id,
-        kind=COMPARISON,
-        subject_id=comparison.pk,
-        subject_digest=hashlib.sha256(pair).digest(),
-        title=comparison.run.goal,
-        about=f"run {comparison.run.number}, 2 siblings",
-        required=required,
-        actor=actor,
-    )
-
-
-def _heads_json(comparison: Comparison) -> dict[str, str]:
-    return {
-        str(comparison.first_id): bytes(comparison.first_digest).hex(),
-        str(comparison.second_id): bytes(comparison.second_digest).hex(),
-    }
 
 
 def _sides(comparison: Comparison, *, swapped: bool) -> Sides:
@@ -262,6 +173,7 @@ def label_comparison(
         claim=claim,
     )
     post_disagreement(comparison)
+    follow_contests(comparison)
     return label
 
 
@@ -275,7 +187,7 @@ def _record_label(comparison: Comparison, label: Label, actor: Actor) -> None:
             "label": str(label.pk),
             "choice": label.choice,
             "chosen": str(label.chosen_id) if label.chosen_id else None,
-            "heads": _heads_json(comparison),
+            "heads": heads_json(comparison),
             **({"correction": str(label.correction_id)} if label.correction_id else {}),
         },
         reason=label.rationale,
@@ -370,7 +282,12 @@ def withdraw_label(*, label_id: UUID, actor: Actor, reason: str = "") -> Label:
     """Takes a label back: the reviewer's own, or anyone's by an admin with a reason. It stays in
     the table, and the reviewer may label again. A merge that rests on it is reverted with it, which
     needs a reason (ReasonMissing), and its correction is abandoned."""
-    label = Label.objects.visible_to(actor).select_related("correction").filter(pk=label_id).first()
+    label = (
+        Label.objects.visible_to(actor)
+        .select_related("correction", "comparison")
+        .filter(pk=label_id)
+        .first()
+    )
     if label is None:
         raise NotFound(f"There is no label {label_id} that you may see.")
     actor.demand(label.project_id, Right.LABEL)
@@ -404,4 +321,5 @@ def withdraw_label(*, label_id: UUID, actor: Actor, reason: str = "") -> Label:
         reason=reason,
     )
     post_disagreement(label.comparison)
+    follow_contests(label.comparison)
     return label

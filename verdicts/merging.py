@@ -7,8 +7,9 @@ from django.db import transaction
 
 from branches.domain.terms import Granularity
 from branches.models import Merge
+from verdicts.disagreements import standing_words
 from verdicts.gated_merges import merge_through_gate
-from verdicts.models import Label
+from verdicts.models import Comparison, Label
 from verdicts.selectors import read_comparison
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -30,29 +31,39 @@ def merge_preferred(
     granularity: Granularity = Granularity.DECISION,
     bypass_reason: str | None = None,
 ) -> Merge:
-    """The branch that this reviewer's standing label prefers wins over the other one.
+    """The branch that this reviewer's standing label prefers wins over the other one; where an
+    adjudicator's word stands, the one that it chose.
 
     Raises NothingPreferred before there is such a label, and what
     `merge_through_gate` raises. `expected_heads` are the digests that the reviewer looked at.
     """
     comparison = read_comparison(actor=actor, comparison_id=comparison_id)
     actor.demand(comparison.project_id, Right.MERGE)
-    label = (
-        Label.objects.standing()
-        .filter(comparison=comparison, reviewer_id=actor.user_id, chosen__isnull=False)
-        .first()
-    )
-    if label is None or label.chosen_id is None or label.rejected_id is None:
+    preferred = _read_preferred(comparison, actor)
+    if preferred is None:
         raise NothingPreferred("Judge the two sides first; the better one can then be merged.")
+    winner, loser = preferred
     return merge_through_gate(
-        winner_id=label.chosen_id,
-        loser_ids=[label.rejected_id],
+        winner_id=winner,
+        loser_ids=[loser],
         actor=actor,
         expected_heads=expected_heads,
         note=note,
         granularity=granularity,
         bypass_reason=bypass_reason,
     )
+
+
+def _read_preferred(comparison: Comparison, actor: Actor) -> tuple[UUID, UUID] | None:
+    """What an adjudicator chose, whoever merges it; else what this reviewer did."""
+    word = standing_words([comparison.pk]).get(comparison.pk)
+    if word is not None:
+        return (word.chosen, word.rejected) if word.chosen and word.rejected else None
+    mine = Label.objects.standing().filter(comparison=comparison, reviewer_id=actor.user_id)
+    label = mine.first()
+    if label is None or label.chosen_id is None or label.rejected_id is None:
+        return None
+    return label.chosen_id, label.rejected_id
 
 
 class NothingToMerge(Refusal):

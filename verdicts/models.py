@@ -22,6 +22,8 @@ from verdicts.querysets import (
     ReportQuerySet,
     SuiteQuerySet,
 )
+from verdicts.review_models import Contender as Contender
+from verdicts.review_models import Contest as Contest
 from verdicts.review_models import PairCursor as PairCursor
 from verdicts.review_models import PairRules as PairRules
 from verdicts.review_models import cause_choices

@@ -25,6 +25,7 @@ from branches.selectors.compare import (
 from branches.selectors.run_lines import read_lines
 from verdicts.admission import GateView, read_gate
 from verdicts.comparisons import Side, Sides, draw_sides
+from verdicts.disagreements import Word, standing_words
 from verdicts.domain.labels import Choice
 from verdicts.domain.rubric import RUBRIC
 from verdicts.models import Comparison, Label
@@ -38,6 +39,7 @@ from verdicts.panels import (
     side_verdict,
     tell_agreement,
     tell_label,
+    tell_word,
     triplet_panel,
 )
 from verdicts.reversal import merges_on_label
@@ -284,7 +286,8 @@ def read_compare_page(
     sides = _sides_of(comparison, actor if reviews else None)
     labels = read_labels(actor=actor, comparison=comparison)
     mine = next((label for label in labels if label.reviewer_id == actor.user_id), None)
-    judging = reviews and mine is None
+    word = standing_words([comparison.pk]).get(comparison.pk)
+    judging = reviews and mine is None and (word is None or word.reviewer_id != actor.user_id)
     cuts = [Cut(side.branch, side.head_seq) for side in (sides.left, sides.right)]
     parting = read_parting(*cuts)
     aligned = read_rows(
@@ -318,7 +321,7 @@ def read_compare_page(
     )
     if judging:
         return replace(page, rubric=_rubric(draft), choices=_choices(draft))
-    return _unsealed(page, actor, sides, labels, mine)
+    return _unsealed(page, actor, sides, _Said(tuple(labels), mine, word))
 
 
 def _sides_of(comparison: Comparison, reviewer: Actor | None) -> Sides:
@@ -412,12 +415,30 @@ def _choices(draft: Draft) -> tuple[ChoiceButton, ...]:
 # After the label
 
 
-def _unsealed(
-    page: ComparePage, actor: Actor, sides: Sides, labels: Sequence[Label], mine: Label | None
-) -> ComparePage:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The labels that stand, the reader's own, and what an adjudicator decided."""
+
+    labels: tuple[Label, ...]
+    mine: Label | None
+    word: Word | None
+
+    @property
+    def winner(self) -> UUID | None:
+        if self.word is not None:
+            return self.word.chosen
+        return self.mine.chosen_id if self.mine else _agreed(self.labels)
+
+    @property
+    def neutral(self) -> str:
+        if self.word is not None:
+            return _NEUTRAL.get(self.word.answer, "")
+        return _NEUTRAL.get(self.mine.choice, "") if self.mine else ""
+
+
+def _unsealed(page: ComparePage, actor: Actor, sides: Sides, said: _Said) -> ComparePage:
     gates = (read_gate(sides.left.branch), read_gate(sides.right.branch))
-    winner = mine.chosen_id if mine else _agreed(labels)
-    panel = _panel(page, actor, sides, gates, labels, mine)
+    panel = _panel(page, actor, sides, gates, said)
     lanes = read_lines(page.comparison.run).lanes
     left, right = (
         replace(
@@ -435,8 +456,8 @@ def _unsealed(
         page,
         sides=(left, right),
         panel=panel,
-        agreement=tell_agreement(labels),
-        heading=_heading(panel, labels, winner, sides),
+        agreement="Adjudicated" if said.word else tell_agreement(said.labels),
+        heading=_heading(panel, said.labels, said.winner, sides),
     )
 
 
@@ -467,29 +488,28 @@ def _panel(
     actor: Actor,
     sides: Sides,
     gates: tuple[GateView, GateView],
-    labels: Sequence[Label],
-    mine: Label | None,
+    said: _Said,
 ) -> MergePanel:
+    mine = said.mine
     project_id = page.comparison.project_id
     merge = _standing_merge(sides)
     resting = merges_on_label(mine) if mine is not None else []
     panel = MergePanel(
-        judgements=tuple(
-            tell_label(label, left=sides.left.branch.pk, reader=actor.user_id) for label in labels
-        ),
-        may_merge=mine is not None and actor.may(project_id, Right.MERGE),
+        judgements=_judgements(said, sides, actor),
+        may_merge=(mine is not None or said.word is not None)
+        and actor.may(project_id, Right.MERGE),
         may_judge_again=mine is not None and (merge is None or bool(resting)),
         rests=len(resting),
         correction=_correction(page, actor, sides, mine),
         merge=merge,
-        neutral=_NEUTRAL.get(mine.choice, "") if mine else "",
+        neutral=said.neutral,
         open_sides=tuple(
             (letter, side.branch)
             for letter, side in zip("AB", (sides.left, sides.right), strict=True)
             if Status(side.branch.status) not in ENDED
         ),
     )
-    winner_id = mine.chosen_id if mine else _agreed(labels)
+    winner_id = said.winner
     if winner_id is None:
         return panel
     left_won = winner_id == sides.left.branch.pk
@@ -508,6 +528,15 @@ def _panel(
         blocked=blocked,
         may_bypass=bypassable and actor.may(project_id, Right.BYPASS_GATE),
     )
+
+
+def _judgements(said: _Said, sides: Sides, actor: Actor) -> tuple[Judgement, ...]:
+    """Every reviewer's, and last the adjudicator's."""
+    left = sides.left.branch.pk
+    told = [tell_label(label, left=left, reader=actor.user_id) for label in said.labels]
+    if said.word is not None:
+        told.append(tell_word(said.word, left=left, reader=actor.user_id))
+    return tuple(told)
 
 
 def _correction(

@@ -13,6 +13,7 @@ from branches.models import Branch
 from branches.selectors.judged import Head, Judged, ReportLine
 from branches.triplets import preview_triplets
 from verdicts.admission import GateView, decide_gates, read_told
+from verdicts.disagreements import Word
 from verdicts.domain.facts import ReceiptStanding
 from verdicts.domain.labels import Choice
 from verdicts.domain.terms import ADVISORY, Grader
@@ -309,6 +310,19 @@ def tell_label(label: Label, *, left: UUID, reader: int | None) -> Judgement:
         said=_SAID.get(label.choice, f"judged {side} better"),
         rationale=label.rationale,
         mine=label.reviewer_id == reader,
+    )
+
+
+def tell_word(word: Word, *, left: UUID, reader: int | None) -> Judgement:
+    """An adjudicator's, who saw what the others said."""
+    side = "A" if word.chosen == left else "B"
+    said = _SAID.get(word.answer, f"judged {side} better")
+    return Judgement(
+        initials=initials(word.name),
+        name=word.name,
+        said=f"adjudicated: {said}",
+        rationale=word.reason,
+        mine=word.reviewer_id == reader,
     )
 
 

@@ -12,24 +12,36 @@ from django.db.models import Q
 
 from branches.merges import ReasonMissing, revert_merge
 from branches.models import Branch, Merge
-from verdicts.models import Label
+from verdicts.models import Comparison, Contest, Label
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 
 
 def merges_on_label(label: Label) -> list[Merge]:
-    """Standing merges that name this judgement, or that its correction has won."""
+    """Standing merges that name this judgement, that its correction has won, or of a contest of which
+    its pair was a round."""
     wanted = Q(pk__in=[])
     if label.chosen_id:
         wanted |= Q(winner=label.chosen_id, losers__branch=label.rejected_id)
     if label.correction_id:
         wanted |= Q(winner=label.correction_id)
     found = Merge.objects.filter(wanted, project_id=label.project_id, reverted_at=None)
-    return [
+    named = [
         merge
         for merge in found.distinct().order_by("created_at")
         if merge.winner_id == label.correction_id or _names(merge, label)
     ]
+    return list(dict.fromkeys([*named, *merges_on_round(label.comparison)]))
+
+
+def merges_on_round(pair: Comparison) -> list[Merge]:
+    """Standing merges of contests in which this pair was a round, or could have been one."""
+    contests = Contest.objects.filter(run_id=pair.run_id, merge__reverted_at=None)
+    both = contests.filter(contenders__branch=pair.first_id).filter(
+        contenders__branch=pair.second_id
+    )
+    found = both.filter(merge__isnull=False).select_related("merge")
+    return [contest.merge for contest in found if contest.merge is not None]
 
 
 def _names(merge: Merge, label: Label) -> bool:
@@ -42,9 +54,9 @@ def _names(merge: Merge, label: Label) -> bool:
     return False
 
 
-def merges_on_decision(*, project_id: UUID, decision_id: UUID, winner: UUID) -> list[Merge]:
+def merges_on_word(decision_id: UUID, winner: UUID) -> list[Merge]:
     """Standing merges that name an adjudicator's word."""
-    found = Merge.objects.filter(project_id=project_id, winner_id=winner, reverted_at=None)
+    found = Merge.objects.filter(winner_id=winner, reverted_at=None)
     return [
         merge
         for merge in found.order_by("created_at")

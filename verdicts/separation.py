@@ -6,7 +6,8 @@ from django.db.models import Q
 
 from branches.models import Branch
 from branches.selectors.lineage import read_lineage
-from verdicts.models import Label
+from verdicts.disagreements import standing_words
+from verdicts.models import Comparison, Label
 from verel_site.access.actors import Actor
 from verel_site.audit.models import AuditEntry
 from verel_site.kit.refusals import Refusal
@@ -51,4 +52,10 @@ def _judged_by_another(winner: Branch, actor: Actor) -> bool:
         comparison__second=winner, comparison__second_digest=head
     )
     labels = Label.objects.standing().filter(seen, chosen=winner)
-    return labels.exclude(reviewer_id=actor.user_id).exists()
+    if labels.exclude(reviewer_id=actor.user_id).exists():
+        return True
+    pairs = Comparison.objects.filter(
+        Q(first=winner, first_digest=head) | Q(second=winner, second_digest=head)
+    )
+    words = standing_words(list(pairs.values_list("pk", flat=True))).values()
+    return any(w.chosen == winner.pk and w.reviewer_id != actor.user_id for w in words)

@@ -5,6 +5,7 @@ from django.urls import path
 from verdicts.views import (
     agreement,
     compare,
+    contests,
     ledger,
     merge,
     overview,
@@ -34,6 +35,9 @@ urlpatterns = [
     path("runners/<uuid:runner>/revoke/", runners.revoke, name="runner-revoke"),
     path("runs/<uuid:run>/verdicts/", reports.show_verdicts, name="run-verdicts"),
     path("runs/<uuid:run>/compare/", compare.open_compare, name="compare-open"),
+    path("runs/<uuid:run>/contests/", contests.open_several, name="contest-open"),
+    path("contests/<uuid:contest>/", contests.show_contest, name="contest"),
+    path("contests/<uuid:contest>/merge/", contests.merge_winner, name="contest-merge"),
     path("comparisons/<uuid:comparison>/", compare.show_comparison, name="comparison"),
     path("comparisons/<uuid:comparison>/label/", compare.label, name="comparison-label"),
     path(

@@ -8,18 +8,19 @@ from django.db.models import Exists, OuterRef
 from django.urls import reverse
 
 from branches.domain.terms import ENDED, Status
-from verdicts.adjudication import adjudicate, read_disagreement
+from verdicts.adjudication import adjudicate, read_disagreement, reverse_adjudication
 from verdicts.comparisons import (
-    COMPARISON,
     label_comparison,
     post_comparison,
     withdraw_label,
 )
+from verdicts.contests import advance_waiting
 from verdicts.disagreements import ADJUDICATION
 from verdicts.domain.rubric import RUBRIC
 from verdicts.escalations import ESCALATION, resolve, settled_escalations, weigh_waiting
 from verdicts.models import Comparison, Label
 from verdicts.pages import SCORES, CompareQuery, read_compare_page
+from verdicts.pairs import COMPARISON
 from verdicts.proposals import propose_finished
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -136,7 +137,7 @@ def _find_comparisons(limit: int) -> int:
     found = list(rows.select_related("run", "first", "second").order_by("created_at")[:limit])
     for comparison in found:
         post_comparison(comparison)
-    return len(found) + propose_finished(limit)
+    return len(found) + propose_finished(limit) + advance_waiting(limit)
 
 
 def _show_adjudication(item: Item, actor: Actor, draft: Mapping[str, Any]) -> Showing:
@@ -166,6 +167,10 @@ def _decide_adjudication(given: Given) -> Mapping[str, Any]:
 
 def _undo_record(decision: Decision, actor: Actor, reason: str) -> None:
     """Nothing followed from it but its record, which the inbox itself takes back."""
+
+
+def _undo_adjudication(decision: Decision, actor: Actor, reason: str) -> None:
+    reverse_adjudication(decision=decision, actor=actor, reason=reason)
 
 
 def _settled_adjudications(items: Sequence[Item]) -> Mapping[UUID, str]:
@@ -259,7 +264,7 @@ KINDS: Final = (
         rank=40,
         note="reviewers disagree",
         wide=True,
-        undo=_undo_record,
+        undo=_undo_adjudication,
         settled=_settled_adjudications,
     ),
 )

@@ -153,6 +153,8 @@ API: Final[dict[str, Row]] = {
     "POST /api/v1/projects/<project>/pair-rules": RIGHT(
         Right.ADMINISTER, ok=201, body={"on_finished": True, "reason": "x"}
     ),
+    "POST /api/v1/contests": RIGHT(Right.LABEL, ok=422, body={"branches": ["{left}", "{right}"]}),
+    "GET /api/v1/contests/<contest>": READ(),
     "POST /api/v1/comparisons/<comparison>/sides": ONLY(*PEOPLE, but=KEYLESS),
     "POST /api/v1/comparisons/<comparison>/label": ONLY(
         *PEOPLE, ok=201, body={"choice": "left"}, but=KEYLESS
@@ -377,6 +379,11 @@ PAGES: Final[dict[str, Row]] = {
         ok=409,
         body={"pair": "{record}:{record_digest} {skill}:{record_digest}", "reason": "x"},
     ),
+    "POST /runs/<run>/contests/": RIGHT(
+        Right.LABEL, ok=422, at={"run": "pair_run"}, body={"several": "{left}"}
+    ),
+    "GET /contests/<contest>/": READ(),
+    "POST /contests/<contest>/merge/": RIGHT(Right.MERGE, ok=409),
     "GET /comparisons/<comparison>/": READ(),
     "POST /comparisons/<comparison>/label/": RIGHT(
         Right.LABEL, ok=302, body={"choice": "left", "rationale": "x"}
@@ -447,6 +454,8 @@ ADMIN: Final[dict[str, Row]] = {
     **LEDGER("verdicts.weighing"),
     **LEDGER("verdicts.suite"),
     **LEDGER("verdicts.nonce"),
+    **LEDGER("verdicts.contest"),
+    **LEDGER("verdicts.contender"),
     **LEDGER("verdicts.pairrules"),
     **LEDGER("verdicts.paircursor"),
     **LEDGER("verdicts.comparison"),

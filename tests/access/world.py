@@ -33,6 +33,7 @@ from tests.make import (
 from tests.verdicts.make import make_issue, make_runner, push
 from verdicts.admission import admit_merge
 from verdicts.comparisons import open_comparison
+from verdicts.contests import open_contest
 from verdicts.escalations import Cause, escalate
 from verdicts.imports import import_reports
 from verdicts.models import Failure, SideOrder
@@ -98,6 +99,7 @@ class World:
             "pictured": str(self._make_pictured().event_id),
             "import": str(Import.objects.create(project=self.project, name="a.jsonl").pk),
             "fresh": str(uuid4()),
+            "contest": str(self._make_contest()),
             "suite": str(self._make_suite()),
             "failure": str(self._make_failure()),
         }
@@ -118,6 +120,13 @@ class World:
     def _compare(self, left: Branch, right: Branch) -> UUID:
         judge = make_person(self.project)
         return open_comparison(left=left.pk, right=right.pk, actor=judge).pk
+
+    def _make_contest(self) -> UUID:
+        trunk = make_run(self.project, goal=f"Contest {MARK}")[1]
+        append(trunk, make_message("user", "Go"))
+        forks = [make_fork(trunk, 2, f"Dose = {n}mg").branch for n in range(3)]
+        judge = make_person(self.project)
+        return open_contest(branches=[fork.pk for fork in forks], actor=judge).pk
 
     def _make_items(self) -> dict[str, str]:
         """An item that waits, and one that a reviewer has answered."""

@@ -72,3 +72,27 @@ class PairRulesSerializer(Shape):
     on_disputed = serializers.BooleanField()
     reviewers = serializers.IntegerField()
     overlap_percent = serializers.IntegerField()
+
+
+class ContestRequestSerializer(Shape):
+    branches = serializers.ListField(child=serializers.UUIDField())
+    reviewers = serializers.IntegerField(required=False, help_text="of each round; 1")
+
+
+class ContestRoundSerializer(Shape):
+    champion = serializers.UUIDField()
+    challenger = serializers.UUIDField()
+    won = serializers.CharField(help_text="a branch, or equal or both_bad")
+
+
+class ContestSerializer(Shape):
+    contest = serializers.UUIDField()
+    run = serializers.UUIDField()
+    state = serializers.ChoiceField(["open", "done"])
+    contenders = serializers.IntegerField()
+    rounds_decided = serializers.IntegerField()
+    current = serializers.UUIDField(allow_null=True, help_text="the comparison that waits")
+    winner = serializers.UUIDField(allow_null=True)
+    losers = serializers.ListField(child=serializers.UUIDField())
+    merge = serializers.UUIDField(allow_null=True)
+    rounds = ContestRoundSerializer(many=True, help_text="empty while it is open")

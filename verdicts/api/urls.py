@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from verdicts.api import (
     agreement,
+    contests,
     datasets,
     failures,
     imports,
@@ -36,6 +37,8 @@ urlpatterns: list[URLPattern] = [
     path("suites/<uuid:suite>/results", suites.SuiteResults.as_view()),
     path("projects/<str:project>/agreement", agreement.ProjectAgreement.as_view()),
     path("projects/<str:project>/pair-rules", pairs.ProjectPairRules.as_view()),
+    path("contests", contests.ContestList.as_view()),
+    path("contests/<uuid:contest>", contests.ContestDetail.as_view()),
     path("comparisons/<uuid:comparison>/sides", labels.ComparisonSides.as_view()),
     path("comparisons/<uuid:comparison>/label", labels.ComparisonLabel.as_view()),
     path("merges", merges.MergeList.as_view()),

@@ -57,6 +57,7 @@ class ChoosePage:
     may_compare: bool
     left: str = ""
     right: str = ""
+    several: frozenset[str] = frozenset()
     notice: Notice | None = None
 
     screen: str = "compare"
@@ -72,11 +73,11 @@ def open_compare(request: HttpRequest, run: UUID) -> HttpResponse:
     found = read_run(actor=actor, run_id=run)
     left, right = read_uuid(request.GET, "left"), read_uuid(request.GET, "right")
     if left is None or right is None:
-        return _choose(request, actor, found, None, 200)
+        return choose_branches(request, actor, found, None, 200)
     try:
         comparison = open_comparison(left=left, right=right, actor=actor)
     except PairRefused as refusal:
-        return _choose(request, actor, found, _told(refusal), refusal.status)
+        return choose_branches(request, actor, found, _told(refusal), refusal.status)
     return redirect("comparison", comparison.pk)
 
 
@@ -84,9 +85,15 @@ def _told(refusal: Refusal) -> Notice:
     return Notice(refusal.title, f"{refusal.detail} What you filled in is kept.")
 
 
-def _choose(
-    request: HttpRequest, actor: Actor, run: Run, notice: Notice | None, status: int
+def choose_branches(
+    request: HttpRequest,
+    actor: Actor,
+    run: Run,
+    notice: Notice | None,
+    status: int,
+    several: frozenset[str] = frozenset(),
 ) -> HttpResponse:
+    """Which two, or which several; `several` are those that were marked before."""
     lines = read_lines(run)
     named = read_uuid(request.GET, "left") or read_uuid(request.GET, "right")
     newest = sorted(lines.branches.values(), key=lambda branch: -branch.number)
@@ -102,6 +109,7 @@ def _choose(
         may_compare=actor.may(run.project_id, Right.LABEL),
         left=request.GET.get("left", ""),
         right=request.GET.get("right", ""),
+        several=several,
         notice=notice,
     )
     return render_page(request, "verdicts/compare_choose.html", page, status=status)

@@ -49,7 +49,7 @@ def merge(request: HttpRequest, comparison: UUID) -> HttpResponse:
             actor=actor,
             expected_heads=_read_heads(request, actor, comparison),
             note=draft.note,
-            granularity=_read_granularity(request),
+            granularity=read_granularity(request),
             bypass_reason=draft.bypass_reason if past_gate else None,
         )
     except (NotFound, Forbidden):
@@ -83,7 +83,7 @@ def _read_heads(request: HttpRequest, actor: Actor, comparison: UUID) -> dict[UU
     return seen
 
 
-def _read_granularity(request: HttpRequest) -> Granularity:
+def read_granularity(request: HttpRequest) -> Granularity:
     named = request.POST.get("granularity")
     return next((grain for grain in Granularity if grain == named), Granularity.DECISION)
 

@@ -120,6 +120,22 @@ def close_item(*, project_id: UUID, kind: str, subject_id: UUID, because: str) -
     return close_items(same, because) > 0
 
 
+@transaction.atomic
+def reopen_item(*, project_id: UUID, kind: str, subject_id: UUID) -> bool:
+    """The subject waits again as it was: the newest of its items that were closed without all their
+    answers is open once more. What was answered fully, or is open, is left alone."""
+    same = Item.objects.filter(project_id=project_id, kind=kind, subject=subject_id)
+    item = same.order_by("-created_at").first()
+    if item is None or item.state != Item.State.CLOSED:
+        return False
+    return (
+        Item.objects.filter(pk=item.pk, state=Item.State.CLOSED.value).update(
+            state=OPEN, closed_at=None, closed_because="", touched_at=timezone.now()
+        )
+        == 1
+    )
+
+
 def read_item(*, actor: Actor, item_id: UUID) -> Item:
     """Raises NotFound for what the actor may not see."""
     item = Item.objects.select_related("project", "assignee").filter(pk=item_id).first()

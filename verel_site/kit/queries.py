@@ -11,7 +11,15 @@ def read_uuid(query: Mapping[str, str], name: str) -> UUID | None:
     text = query.get(name, "")
     if not text:
         return None
+    found = as_uuid(text)
+    if found is None:
+        raise BadInput(f"{name} takes a UUID.", parameter=name)
+    return found
+
+
+def as_uuid(text: str) -> UUID | None:
+    """None for what is no UUID."""
     try:
         return UUID(text)
-    except ValueError as error:
-        raise BadInput(f"{name} takes a UUID.", parameter=name) from error
+    except ValueError:
+        return None
