@@ -8,9 +8,11 @@ from django.utils import timezone
 
 from branches.directives import post_directive
 from branches.domain import terms
+from branches.domain.interrupt import is_interrupt, tell_response
 from branches.domain.terms import Answer, DirectiveKind, Status
 from branches.journal import check_open, lock_branch, server_draft, write_events
-from branches.models import Approval, Branch
+from branches.models import Approval, Branch, Event
+from branches.selectors.events import payload_of
 from branches.stasis import APPROVAL, holds_back
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -71,6 +73,7 @@ def answer_approval(
         "by": actor.as_json(),
         **({"args": args} if args is not None else {}),
         **({"text": text} if text else {}),
+        **_as_response(approval, answer, args, text),
     }
     approval.answer, approval.answer_args, approval.answer_text = answer, args, text
     approval.answered_by, approval.answered_at = actor.name, timezone.now()
@@ -101,6 +104,17 @@ def answer_approval(
         settles=True,
     )
     return approval
+
+
+def _as_response(
+    approval: Approval, answer: str, args: dict[str, Any] | None, text: str
+) -> dict[str, Any]:
+    """For who asked by a LangGraph interrupt, the answer in the shape that it is resumed with."""
+    rows = Event.objects.filter(branch_id=approval.branch_id, seq=approval.request_seq)
+    request = rows.first()
+    if request is None or not is_interrupt(payload_of(request)):
+        return {}
+    return {"response": tell_response(answer=answer, action=approval.action, args=args, text=text)}
 
 
 def _check_answer(

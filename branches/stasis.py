@@ -1,5 +1,6 @@
 """Stasis: a branch asks a person, and waits durably for the answer (see `approvals`)."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -8,6 +9,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from branches.domain.digest import request_digest
+from branches.domain.interrupt import BadInterrupt, is_interrupt, read_request
 from branches.domain.terms import Answer
 from branches.models import Approval, Branch
 from branches.querysets import waits_at
@@ -28,17 +30,19 @@ class BadApproval(Unprocessable):
 def open_approval(*, branch: Branch, payload: dict[str, Any], seq: int, digest: bytes) -> Approval:
     """The row of a `harness.approval.requested` event, inside that event's transaction.
 
-    `digest` is the content digest at the request.
+    `digest` is the content digest at the request. LangGraph's interrupts are read as they are.
     """
+    told = _read_told(payload)
     try:
         approval_id = UUID(str(payload["approval_id"]))
     except (KeyError, ValueError) as error:
         raise BadApproval("approval_id is a UUID.", pointer="/payload/approval_id") from error
     if Approval.objects.filter(pk=approval_id).exists():
         raise BadApproval("This approval_id is taken.", pointer="/payload/approval_id")
-    action = payload.get("action")
+    action = told.get("action")
     if not isinstance(action, str) or not 0 < len(action) <= 200:
-        raise BadApproval("action is a text of 1 to 200 characters.", pointer="/payload/action")
+        at = "/payload/action_request/action" if is_interrupt(payload) else "/payload/action"
+        raise BadApproval("action is a text of 1 to 200 characters.", pointer=at)
     approval = Approval.objects.create(
         id=approval_id,
         project_id=branch.project_id,
@@ -46,13 +50,20 @@ def open_approval(*, branch: Branch, payload: dict[str, Any], seq: int, digest: 
         request_seq=seq,
         request_digest=request_digest(digest, encode(payload)),
         action=action,
-        args=payload.get("args") or {},
-        allow=_read_allow(payload.get("allow")),
+        args=told.get("args") or {},
+        allow=_read_allow(told.get("allow")),
         description=str(payload.get("description") or ""),
         expires_at=_read_expiry(payload.get("expires_at")),
     )
     post_approval(approval)
     return approval
+
+
+def _read_told(payload: dict[str, Any]) -> Mapping[str, Any]:
+    try:
+        return read_request(payload)
+    except BadInterrupt as error:
+        raise BadApproval(str(error), pointer=f"/payload{error.pointer}") from error
 
 
 def post_approval(approval: Approval) -> None:

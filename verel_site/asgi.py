@@ -17,12 +17,16 @@ from servestatic import ServeStaticASGI  # noqa: E402
 from branches.consumers import RunConsumer  # noqa: E402
 from verel_site.inbox.consumers import InboxConsumer  # noqa: E402
 from verel_site.kit.outages import close_in_outages  # noqa: E402
+from verel_site.presence import ItemPresence, PairPresence, RunPresence  # noqa: E402
 
 HASHED_NAME = r"\.[0-9a-f]{12}\.[^/]+$"
 
 sockets = URLRouter(
     [
         path("ws/runs/<uuid:run>/", RunConsumer.as_asgi()),
+        path("ws/presence/runs/<uuid:id>/", RunPresence.as_asgi()),
+        path("ws/presence/pairs/<uuid:id>/", PairPresence.as_asgi()),
+        path("ws/presence/items/<uuid:id>/", ItemPresence.as_asgi()),
         path("ws/inbox/", InboxConsumer.as_asgi()),
     ]
 )

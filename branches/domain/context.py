@@ -286,7 +286,9 @@ def _tell_override(chat: Chat, event: Told) -> None:
 
 def _tell_request(chat: Chat, event: Told) -> None:
     payload = event.payload
-    chat.ask(text_of(payload.get("approval_id")), text_of(payload.get("action")))
+    asked = payload.get("action_request")
+    told = asked if isinstance(asked, Mapping) else payload
+    chat.ask(text_of(payload.get("approval_id")), text_of(told.get("action")))
 
 
 def _tell_resolved(chat: Chat, event: Told) -> None:

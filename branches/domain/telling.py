@@ -215,8 +215,10 @@ def _tell_patched(event: StoredEvent) -> Telling:
 
 
 def _tell_request(event: StoredEvent) -> Telling:
-    action = text_of(event.payload.get("action"))
-    argument = main_argument(event.payload.get("args"))
+    asked = event.payload.get("action_request")
+    told = asked if isinstance(asked, Mapping) else event.payload
+    action = text_of(told.get("action"))
+    argument = main_argument(told.get("args"))
     # An action may name already what it is about.
     text = action if argument in action else f"{action} {argument}"
     return Telling("approval", "hand", "Asks to run", one_line(text), code=True)

@@ -396,6 +396,9 @@ PAGES: Final[dict[str, Row]] = {
 
 SOCKETS: Final[dict[str, Row]] = {
     "WS /ws/runs/<run>/": READ(),
+    "WS /ws/presence/runs/<id>/": ONLY("viewer", *PEOPLE, at={"id": "run"}),
+    "WS /ws/presence/pairs/<id>/": ONLY(*PEOPLE, at={"id": "comparison"}),
+    "WS /ws/presence/items/<id>/": ONLY(*PEOPLE, at={"id": "item"}),
     "WS /ws/inbox/": ONLY("viewer", *PEOPLE, OTHER_ADMIN),
 }
 
