@@ -27,10 +27,10 @@ from verel_site.kit.interval_chart import (
     Point,
     draw_course,
     draw_intervals,
-    tell_value,
 )
 
 MAX_BARS: Final = 14
+CHART_WIDTH: Final = 640
 # (key, word, days looked at, days in a point of the course)
 SPANS: Final = (
     ("7d", "7 d", 7, 1),
@@ -128,7 +128,7 @@ def read_agreement_page(
         days=days,
         figures=_figures(told),
         raters_finding=tell_raters(told.reviewers),
-        raters=draw_intervals(rater_bars(raters, reader), label="Cohen's kappa")
+        raters=draw_intervals(rater_bars(raters, reader), label="Cohen's kappa", across=CHART_WIDTH)
         if raters
         else None,
         course_finding=_tell_course(periods),
@@ -172,13 +172,17 @@ def tell_raters(lines: Sequence[RaterLine]) -> str:
 
 
 def _tell_course(periods: Sequence[Period]) -> str:
-    known = [period.alpha.value for period in periods if period.alpha.value is not None]
+    """A change is told only where the intervals at both ends lie apart."""
+    known = [one.alpha for one in periods if one.alpha.low is not None]
     if len(known) < 2:
         return "Too little was judged twice to show a course"
-    change = known[-1] - known[0]
-    if abs(change) < 0.05:
-        return "Agreement holds"
-    return f"Agreement {'rose' if change > 0 else 'fell'} from {known[0]:.2f} to {known[-1]:.2f}"
+    first, last = known[0], known[-1]
+    ends = f"from {first.value:.2f} to {last.value:.2f}"
+    if (last.low or 0) > (first.high or 0):
+        return f"Agreement rose {ends}"
+    if (last.high or 0) < (first.low or 0):
+        return f"Agreement fell {ends}"
+    return "Agreement shows no clear change"
 
 
 def _draw_course(periods: Sequence[Period]) -> SafeString | None:
@@ -188,7 +192,7 @@ def _draw_course(periods: Sequence[Period]) -> SafeString | None:
         Point(f"{period.start:%-d %b}", period.alpha.value, period.alpha.low, period.alpha.high)
         for period in periods
     ]
-    return draw_course(points, name="alpha")
+    return draw_course(points, name="alpha", across=CHART_WIDTH)
 
 
 def _figures(told: Agreement) -> tuple[Figure, ...]:
@@ -199,16 +203,18 @@ def _figures(told: Agreement) -> tuple[Figure, ...]:
     return (
         Figure("Judged twice", f"{told.shared:,}", f"of {count(told.pairs, 'pair')}"),
         Figure("Same answer", share.value, share.interval or "no pair judged twice"),
-        Figure("Krippendorff's α", alpha.value, _word(overall.alpha.value) or alpha.interval),
+        Figure("Krippendorff's α", alpha.value, _join(alpha.interval, _word(overall.alpha.value))),
         Figure("Disputed", f"{told.disputed:,}", f"{told.adjudicated:,} adjudicated"),
         Figure(
             "Judge and people",
             Told.of(judge.kappa).value if judge else "–",
-            tell_value(judge.kappa.value, judge.kappa.low, judge.kappa.high)
-            if judge
-            else "no judge graded both sides",
+            f"κ {Told.of(judge.kappa).interval}" if judge else "no judge graded both sides",
         ),
     )
+
+
+def _join(*words: str) -> str:
+    return ", ".join(word for word in words if word)
 
 
 def _word(value: float | None) -> str:

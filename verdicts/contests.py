@@ -14,6 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Count
 
 from branches.domain.terms import ENDED, Granularity, Status
 from branches.models import Branch, Merge
@@ -48,15 +49,16 @@ class ContestOpen(Refusal):
 def open_contest(*, branches: Sequence[UUID], actor: Actor, required: int = 1) -> Contest:
     """A contest of the branches' present heads; the one that there is, if there is one. Each round
     goes to `required` reviewers."""
-    _check_size(branches, required)
     rows = Branch.objects.visible_to(actor).filter(pk__in=branches).order_by("pk")
     found = {row.pk: row for row in rows}
+    for project_id in {row.project_id for row in found.values()}:
+        actor.demand(project_id, Right.LABEL)
+    _check_size(branches, required)
     for branch_id in branches:
         if branch_id not in found:
             raise NotFound(f"There is no branch {branch_id} that you may see.")
     heads = list(found.values())
     _check_heads(heads)
-    actor.demand(heads[0].project_id, Right.LABEL)
     lock_project(project_id=heads[0].project_id)
     digest = hashlib.sha256(b"".join(sorted(bytes(b.head_digest) for b in heads))).hexdigest()
     known = Contest.objects.filter(run_id=heads[0].run_id, digest=digest).first()
@@ -271,6 +273,12 @@ def merge_contest(
     )
     Contest.objects.filter(pk=contest_id).update(merge=merge)
     return merge
+
+
+def list_contests(*, run_id: UUID, limit: int = 20) -> list[Contest]:
+    """Of one run, the newest first; nothing of what is sealed is told of them."""
+    rows = Contest.objects.filter(run_id=run_id).select_related("winner")
+    return list(rows.annotate(size=Count("contenders")).order_by("-created_at")[:limit])
 
 
 def read_contest(*, actor: Actor, contest_id: UUID) -> Contest:

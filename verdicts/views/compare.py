@@ -25,8 +25,9 @@ from verdicts.comparisons import (
     open_comparison,
     withdraw_label,
 )
+from verdicts.contests import list_contests
 from verdicts.corrections import NothingCorrected
-from verdicts.models import Comparison
+from verdicts.models import Comparison, Contest
 from verdicts.pages import (
     ComparePage,
     CompareQuery,
@@ -58,6 +59,7 @@ class ChoosePage:
     left: str = ""
     right: str = ""
     several: frozenset[str] = frozenset()
+    contests: tuple[Contest, ...] = ()
     notice: Notice | None = None
 
     screen: str = "compare"
@@ -110,6 +112,7 @@ def choose_branches(
         left=request.GET.get("left", ""),
         right=request.GET.get("right", ""),
         several=several,
+        contests=tuple(list_contests(run_id=run.pk)),
         notice=notice,
     )
     return render_page(request, "verdicts/compare_choose.html", page, status=status)

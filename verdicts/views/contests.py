@@ -14,6 +14,7 @@ from verdicts.pages import Notice
 from verdicts.views.compare import choose_branches
 from verdicts.views.merge import read_granularity
 from verel_site.access.projects import request_actor, show_project
+from verel_site.access.rights import Right
 from verel_site.kit.htmx import render_page
 from verel_site.kit.queries import as_uuid
 from verel_site.kit.refusals import Forbidden, NotFound, Refusal
@@ -25,6 +26,7 @@ def open_several(request: HttpRequest, run: UUID) -> HttpResponse:
     """Opens the contest of the marked branches; what is refused comes back with the choice."""
     actor = request_actor(request)
     found = read_run(actor=actor, run_id=run)
+    actor.demand(found.project_id, Right.LABEL)
     several = request.POST.getlist("several")
     try:
         contest = open_contest(

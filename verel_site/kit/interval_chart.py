@@ -120,7 +120,7 @@ def draw_course(
     breaks neither: the line goes on at the next one. `name` stands at its end."""
     left, right, top, foot = 34, 84, 10, 22
     values = [v for point in points for v in (point.value, point.low) if v is not None]
-    floor = 0.0 if min(values, default=0) >= 0 else -1.0
+    floor = next((edge for edge in (0.0, -0.5) if min(values, default=0) >= edge), -1.0)
 
     def place(index: int, value: float) -> tuple[float, float]:
         step = (across - left - right) / max(len(points) - 1, 1)
