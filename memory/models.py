@@ -120,6 +120,9 @@ class Record(models.Model):
     suite_digest = models.CharField(
         max_length=64, blank=True, help_text="of the suite that it was verified on"
     )
+    seal = models.JSONField(
+        default=dict, help_text="of a promoted skill: key, signature, who promoted it and when"
+    )
     retrieval_count = models.PositiveIntegerField(default=0)
     retrieved_at = models.DateTimeField(null=True, blank=True)
 
@@ -336,7 +339,7 @@ class PromotionRequest(models.Model):
 
 
 class PromotionDecision(models.Model):
-    """What a person answered. Never changed."""
+    """What a person answered. Never changed but by its undo."""
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
     request = models.ForeignKey(
@@ -355,6 +358,10 @@ class PromotionDecision(models.Model):
     reason = models.TextField(blank=True)
     trust_before = models.CharField(max_length=16)
     trust_after = models.CharField(max_length=16)
+    moved = models.JSONField(default=dict, help_text="what it changed, as an undo needs it")
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by = models.CharField(max_length=150, blank=True)
+    undone_reason = models.TextField(blank=True)
     by_kind = models.CharField(max_length=8)
     by_id = models.CharField(max_length=64)
     by_name = models.CharField(max_length=150)

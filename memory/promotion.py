@@ -5,7 +5,7 @@ if either moved.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -33,6 +33,8 @@ from memory.requests import (
     open_request,
     refresh_request,
 )
+from memory.seals import make_seal
+from memory.states import compare, look
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import lock_project
@@ -172,7 +174,9 @@ def _decide(
     if said.answer in (Answer.REJECT, Answer.DEMOTE, Answer.MERGE) and not said.reason.strip():
         raise ReasonNeeded(f"To {said.answer} it takes a reason.", pointer="/reason")
     before = {"trust": record.trust, "standing": record.standing, "scope": record.scope}
-    other = _ACTS[said.answer](_Case(record, request, actor, said))
+    stood = look(record, into=said.into)
+    case = _Case(record, request, actor, said)
+    other = _ACTS[said.answer](case)
     decision = PromotionDecision.objects.create(
         project_id=record.project_id,
         request=request,
@@ -183,6 +187,7 @@ def _decide(
         reason=said.reason,
         trust_before=before["trust"],
         trust_after=(other if said.answer is Answer.EDIT and other else record).trust,
+        moved=compare(stood, look(record, into=said.into)) | case.traces,
         by_kind=actor.kind,
         by_id=actor.id,
         by_name=actor.name,
@@ -223,6 +228,8 @@ class _Case:
     request: PromotionRequest | None
     actor: Actor
     said: Said
+    traces: dict[str, list[int]] = field(default_factory=dict)
+    """Rows that the act made beside records, by what they are."""
 
 
 def _promote(case: _Case) -> Record | None:
@@ -236,6 +243,8 @@ def _promote(case: _Case) -> Record | None:
     record.suite_digest = case.request.gate.get("suite_digest", "") if case.request else ""
     _rescope(record, case.said.scope or record.scope)
     _take_the_floor(record)
+    if record.kind == Kind.SKILL.value:
+        record.seal = make_seal(record, by=case.actor.name, at=timezone.now())
     record.save()
     return None
 
@@ -273,9 +282,11 @@ def _merge(case: _Case) -> Record:
     if other.standing in (Standing.REFUSED.value, Standing.BURIED.value):
         raise CannotAnswer(f"{other.label} is {other.standing}.", pointer="/into")
     known = set(other.evidence.values_list("event_id", flat=True))
+    added = case.traces.setdefault("evidence", [])
     for row in record.evidence.exclude(event_id__in=known):
         row.pk, row.record = None, other
         row.save(force_insert=True)
+        added.append(row.pk)
     _recount(other)
     suppress(record, by=other)
     return other
@@ -299,7 +310,7 @@ def _demote(case: _Case) -> Record | None:
 
 def _reject(case: _Case) -> Record | None:
     record = case.record
-    RefusedValue.objects.create(
+    refused = RefusedValue.objects.create(
         project_id=record.project_id,
         record=record,
         key=record.key,
@@ -307,6 +318,7 @@ def _reject(case: _Case) -> Record | None:
         reason=case.said.reason,
         by_name=case.actor.name,
     )
+    case.traces["refused"] = [refused.pk]
     record.standing = Standing.REFUSED.value
     record.trust = Trust.UNVERIFIED.value
     _narrow(record)

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from branches.domain.search_query import Clause, Term
 from branches.domain.words import split_words
+from memory import seals
 from memory.decay_chart import Fading, draw_decay
 from memory.domain.entailment import PRECISE_ENTAILMENT
 from memory.domain.likeness import says_the_same, similarity, words_of
@@ -34,6 +35,8 @@ from memory.storage.recall_index import find_words
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Right
+from verel_site.audit.models import AuditEntry
+from verel_site.inbox.decisions import UNDO_SECONDS
 from verel_site.kit.moments import tell_moment
 from verel_site.kit.refusals import NotFound
 
@@ -61,6 +64,10 @@ TOLD: Final = {
     "reject": "refuses it for ever",
     "bury": "buries it",
     "defer": "defers it",
+}
+FALLS: Final = {
+    "memory.regress": "What verified it fails: it fell back",
+    "memory.prune": "It faded, and was buried",
 }
 SHOWN_EVIDENCE: Final = 40
 SHOWN_USES: Final = 24
@@ -224,6 +231,21 @@ class Draft:
     scope: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An answer that the reader gave just now, and may take back."""
+
+    id: int
+    label: str
+    href: str
+    word: str
+    seconds: int
+
+    @property
+    def in_time(self) -> bool:
+        return self.seconds > 0
+
+
 @dataclass(frozen=True)
 class RecordPage:
     project: Project
@@ -249,6 +271,9 @@ class RecordPage:
     may_decide: bool
     draft: Draft
     fault: str = ""
+    decided: Decided | None = None
+    seal_holds: bool = False
+    undo_seconds: int = UNDO_SECONDS
 
     screen: str = "promotion"
     nav: str = "memory"
@@ -280,7 +305,13 @@ class RecordPage:
 
 
 def read_record_page(
-    *, actor: Actor, project: Project, number: int, fault: str = "", draft: Draft | None = None
+    *,
+    actor: Actor,
+    project: Project,
+    number: int,
+    fault: str = "",
+    draft: Draft | None = None,
+    decided: int = 0,
 ) -> RecordPage:
     """Everything that a decision about a record needs. A constant number of queries."""
     actor.demand(project.pk, Right.READ)
@@ -325,7 +356,21 @@ def read_record_page(
         may_decide=actor.may(project.pk, Right.CURATE) and actor.kind == "person",
         draft=draft or _first_draft(record),
         fault=fault,
+        decided=_read_decided(actor, project, decided, now) if decided else None,
+        seal_holds=bool(record.seal) and seals.holds(record),
     )
+
+
+def _read_decided(
+    actor: Actor, project: Project, decision_id: int, now: datetime
+) -> Decided | None:
+    rows = PromotionDecision.objects.filter(project=project, pk=decision_id, undone_at=None)
+    row = rows.filter(by_kind=actor.kind, by_id=actor.id).select_related("record").first()
+    if row is None:
+        return None
+    href = reverse("memory-record", args=[project.slug, row.record.number])
+    left = UNDO_SECONDS - int((now - row.created_at).total_seconds())
+    return Decided(row.pk, row.record.label, href, TOLD[row.answer], max(0, left))
 
 
 def _first_draft(record: Record) -> Draft:
@@ -478,7 +523,22 @@ def _history(
     for decision in PromotionDecision.objects.filter(record=record).order_by("-created_at")[:20]:
         words = f"{decision.by_name} {TOLD[decision.answer]}"
         told.append(Happening(decision.created_at, words, True, decision.reason))
+        if decision.undone_at is not None:
+            undone = f"{decision.undone_by} takes that back"
+            told.append(Happening(decision.undone_at, undone, True, decision.undone_reason))
+    told += _read_falls(record)
     return tuple(sorted(told, key=lambda one: one.at, reverse=True)[:SHOWN_HISTORY])
+
+
+def _read_falls(record: Record) -> list[Happening]:
+    """What befell it without a decision: it fell back, or faded out of sight."""
+    rows = AuditEntry.objects.filter(
+        project_id=record.project_id, subject=f"record:{record.record_id}", action__in=FALLS
+    )
+    return [
+        Happening(row.at, FALLS[row.action], reason=row.reason)
+        for row in rows.order_by("-number")[:SHOWN_HISTORY]
+    ]
 
 
 def _use(row: Retrieval, slug: str) -> Use:
@@ -516,7 +576,8 @@ def _note(request: PromotionRequest) -> str:
 
 
 def _read_past(project: Project) -> tuple[tuple[str, str, datetime, str], ...]:
-    rows = PromotionDecision.objects.filter(project=project).select_related("record")
+    rows = PromotionDecision.objects.filter(project=project, undone_at=None)
+    rows = rows.select_related("record")
     told = []
     for row in rows.order_by("-created_at")[:SHOWN_DECISIONS]:
         tier = "refused" if row.answer == "reject" else row.trust_after

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from django.db.models import Q
 
 from branches.domain.search_query import parse_query
 from branches.selectors.listings import Page, cut
@@ -15,7 +16,7 @@ from memory.querysets import RecordQuerySet
 from memory.storage.recall_index import find_words
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
-from verel_site.kit.cursors import EPOCH, MICROSECOND
+from verel_site.kit.cursors import moment_cursor, read_moment_cursor
 from verel_site.kit.refusals import BadInput, NotFound
 
 MAX_MATCHES: Final = 2_000
@@ -67,10 +68,9 @@ def list_records(
 
 
 def list_requests(
-    *, actor: Actor, project_id: UUID, state: str, after: int, limit: int
+    *, actor: Actor, project_id: UUID, state: str, after: str, limit: int
 ) -> Page[PromotionRequest]:
-    """Promotion requests by age; `state` is open, decided, void or all, `after` a moment as
-    `moment_of` tells it: a project's requests are made one after the other."""
+    """Promotion requests by age; `state` is open, decided, void or all."""
     actor.demand(project_id, Right.READ)
     states = [one.value for one in RequestState]
     if state not in (*states, "all"):
@@ -78,20 +78,16 @@ def list_requests(
     rows = PromotionRequest.objects.visible_to(actor).filter(project_id=project_id)
     if state != "all":
         rows = rows.filter(state=state)
-    rows = rows.filter(created_at__gt=_moment_at(after)).select_related("record")
-    return cut(rows.order_by("created_at")[: limit + 1], limit)
+    if after:
+        moment, request_id = read_moment_cursor(after)
+        behind = Q(created_at=moment, pk__gt=request_id)
+        rows = rows.filter(Q(created_at__gt=moment) | behind)
+    rows = rows.select_related("record").order_by("created_at", "pk")
+    return cut(rows[: limit + 1], limit)
 
 
-def moment_of(request: PromotionRequest) -> int:
-    """Microseconds since 1970: where the next page begins."""
-    return (request.created_at - EPOCH) // MICROSECOND
-
-
-def _moment_at(after: int) -> datetime:
-    try:
-        return EPOCH + after * MICROSECOND
-    except OverflowError as error:
-        raise BadInput("after is the next of an earlier answer.", parameter="after") from error
+def age_cursor(request: PromotionRequest) -> str:
+    return moment_cursor(request.created_at, request.pk)
 
 
 def read_assembly(*, actor: Actor, assembly_id: UUID) -> Assembly:

@@ -9,6 +9,7 @@ urlpatterns = [
     path("p/<slug:slug>/memory/decide/", records.decide_picked, name="memory-decide"),
     path("p/<slug:slug>/memory/<int:number>/", records.record, name="memory-record"),
     path("p/<slug:slug>/memory/<int:number>/decide/", records.decide, name="memory-record-decide"),
+    path("p/<slug:slug>/memory/<int:number>/undo/", records.undo, name="memory-record-undo"),
     path(
         "p/<slug:slug>/memory/<int:number>/archive/", records.archive, name="memory-skill-archive"
     ),

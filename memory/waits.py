@@ -9,14 +9,16 @@ from django.urls import reverse
 
 from memory.domain.terms import Answer as Told
 from memory.domain.terms import RequestState
-from memory.models import PromotionRequest
+from memory.models import PromotionDecision, PromotionRequest
 from memory.promotion import Said, decide_promotion
 from memory.record_page import read_record_page
 from memory.requests import PROMOTION, find_request, post_request
+from memory.undoing import take_back_promotion
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
+from verel_site.inbox.decisions import CannotUndo
 from verel_site.inbox.kinds import Answer, Given, Kind, Showing
-from verel_site.inbox.models import Item
+from verel_site.inbox.models import Decision, Item
 
 _HINT: Final = "kept with the record for ever"
 ANSWERS: Final = (
@@ -75,6 +77,15 @@ def _decide(given: Given) -> Mapping[str, Any]:
     return {"record": str(decided.record.record_id), "trust": decided.record.trust}
 
 
+def _undo(decision: Decision, actor: Actor, reason: str) -> None:
+    """Of the request's answers the one that the decision recorded, which was its last."""
+    rows = PromotionDecision.objects.filter(request_id=decision.item.subject, undone_at=None)
+    answered = rows.select_related("record", "request").order_by("-pk").first()
+    if answered is None:
+        raise CannotUndo("It was taken back already.")
+    take_back_promotion(answered, actor, reason)
+
+
 def _settled(items: Sequence[Item]) -> Mapping[UUID, str]:
     rows = PromotionRequest.objects.in_bulk([item.subject for item in items])
     over: dict[UUID, str] = {}
@@ -111,6 +122,7 @@ KIND: Final = Kind(
     rank=60,
     note="bound to content and evidence",
     bulk=frozenset(["bury"]),
+    undo=_undo,
     settled=_settled,
     find_waits=_find_waits,
 )

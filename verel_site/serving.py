@@ -24,6 +24,7 @@ from branches.indexing import index_news
 from memory.consolidation.jobs import DUE_SECONDS, order_due, sweep_consolidations
 from memory.episodes import follow_episodes
 from memory.intentions import follow_intentions
+from memory.regressions import follow_regressions
 from verdicts.failures import fill_in
 from verdicts.known_bugs import cluster_due
 from verdicts.rotations import tend_suites
@@ -105,6 +106,7 @@ def standing_jobs() -> list[Job]:
         Job("uploads", uploads.run_once, pause_seconds=1.0, on_stop=uploads.stop.set),
         Job("episodes", follow_episodes, pause_seconds=2.0),
         Job("intentions", follow_intentions, pause_seconds=2.0),
+        Job("regressions", follow_regressions, pause_seconds=5.0),
         Job("consolidation", sweep_consolidations, pause_seconds=1.0),
         Job("consolidation orders", lambda: order_due() > 0, pause_seconds=DUE_SECONDS),
         Job("inbox", InboxSweep().run_once, pause_seconds=INBOX_SECONDS),

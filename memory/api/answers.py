@@ -37,6 +37,7 @@ def record_json(record: Record, now: datetime) -> Json:
         "grounding": record.grounding,
         "source": record.source,
         "epistemic_confidence": round(record.confidence, 6),
+        "seal": record.seal or None,
         "support_count": record.support_count,
         "contradiction_count": record.contradiction_count,
         "retrieval": {

@@ -25,12 +25,12 @@ from memory.models import Record
 from memory.promotion import MAX_BULK, Said, decide_many, decide_promotion, demand_person
 from memory.records import Proposal
 from memory.requests import find_record, find_request, request_promotion
-from memory.selectors import list_requests, moment_of
+from memory.selectors import age_cursor, list_requests
 from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented, query_parameter
 from verel_site.access.idempotency import Answer, answer_once
 from verel_site.access.rights import Right
 from verel_site.kit.bodies import Body, inside
-from verel_site.kit.cursors import read_page
+from verel_site.kit.cursors import DEFAULT_LIMIT, MAX_LIMIT, read_int
 from verel_site.kit.refusals import BadInput
 
 MAX_REASON: Final = 4_000
@@ -52,19 +52,20 @@ class PromotionList(Endpoint):
     )
     def get(self, request: Request) -> Response:
         """Promotion requests, the oldest first."""
-        after, limit = read_page(request.query_params)
+        query = request.query_params
+        limit = read_int(query, "limit", DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
         project = pick_project(actor=self.actor, named=request.query_params.get("project"))
         page = list_requests(
             actor=self.actor,
             project_id=project.pk,
             state=request.query_params.get("state") or "open",
-            after=after,
+            after=query.get("after", ""),
             limit=limit,
         )
         return Response(
             {
                 "results": [request_json(row) for row in page.rows],
-                "next": moment_of(page.rows[-1]) if page.more else None,
+                "next": age_cursor(page.rows[-1]) if page.more else None,
             }
         )
 

@@ -119,6 +119,10 @@ class RecordSerializer(Shape):
     grounding = serializers.CharField()
     source = serializers.CharField()  # type: ignore[assignment]  # a name of DRF's too
     epistemic_confidence = serializers.FloatField(help_text="moves on evidence alone")
+    seal = serializers.DictField(
+        allow_null=True,
+        help_text="of a promoted skill: key and signature (Ed25519, hex), by, at",
+    )
     support_count = serializers.IntegerField(help_text="independent runs")
     contradiction_count = serializers.IntegerField()
     retrieval = RetrievalSerializer()
@@ -181,7 +185,7 @@ class PromotionSerializer(Shape):
 
 class PromotionListSerializer(Shape):
     results = PromotionSerializer(many=True)
-    next = serializers.IntegerField(allow_null=True)
+    next = serializers.CharField(allow_null=True)
 
 
 class EditSerializer(Shape):

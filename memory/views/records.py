@@ -17,9 +17,11 @@ from memory.promotion import Row, Said, decide_many, decide_promotion, decide_re
 from memory.record_list import Told, read_record_list
 from memory.record_page import Draft, read_record_page
 from memory.skills import read_archive
+from memory.undoing import undo_promotion
 from memory.views.archives import send_archive
 from verel_site.access.models import Project
 from verel_site.access.projects import get_project, request_actor
+from verel_site.kit.cursors import read_int
 from verel_site.kit.htmx import render_page
 from verel_site.kit.refusals import BadInput, Forbidden, NotFound, Refusal
 
@@ -98,7 +100,8 @@ def _read_answer(form: QueryDict, known: tuple[Answer, ...]) -> Answer:
 def record(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     actor = request_actor(request)
     project = get_project(actor=actor, slug=slug)
-    page = read_record_page(actor=actor, project=project, number=number)
+    decided = read_int(request.GET, "decided", 0, low=0, high=2**62)
+    page = read_record_page(actor=actor, project=project, number=number, decided=decided)
     return render_page(request, "memory/record.html", page)
 
 
@@ -117,9 +120,9 @@ def decide(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         said = _read_said(form, found)
         asked = form.get("request", "")
         if asked:
-            decide_promotion(request_id=UUID(asked), actor=actor, said=said)
+            done = decide_promotion(request_id=UUID(asked), actor=actor, said=said)
         else:
-            decide_record(record_id=found.record_id, actor=actor, said=said)
+            done = decide_record(record_id=found.record_id, actor=actor, said=said)
     except (Forbidden, NotFound, BadInput):
         raise
     except ValueError as error:
@@ -131,7 +134,32 @@ def decide(request: HttpRequest, slug: str, number: int) -> HttpResponse:
             actor=actor, project=project, number=number, fault=fault, draft=draft
         )
         return render_page(request, "memory/record.html", page, status=refusal.status)
-    return redirect(_next_of(request, project, number))
+    return redirect(f"{_next_of(request, project, number)}?decided={done.decision.pk}")
+
+
+@require_POST
+@login_required
+def undo(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """Takes an answer back. A refused one comes back with what it says."""
+    actor = request_actor(request)
+    project = get_project(actor=actor, slug=slug)
+    demand_person(actor, project.pk)
+    decision = read_int(request.POST, "decision", 0, low=1, high=2**62)
+    reason = request.POST.get("reason", "").strip()[:MAX_TEXT]
+    try:
+        undone = undo_promotion(decision_id=decision, actor=actor, reason=reason)
+    except (Forbidden, NotFound):
+        raise
+    except Refusal as refusal:
+        page = read_record_page(
+            actor=actor,
+            project=project,
+            number=number,
+            fault=f"{refusal.title}. {refusal.detail}",
+            decided=decision,
+        )
+        return render_page(request, "memory/record.html", page, status=refusal.status)
+    return redirect("memory-record", project.slug, undone.record.number)
 
 
 def _read_said(form: QueryDict, record: Record) -> Said:

@@ -365,6 +365,9 @@ PAGES: Final[dict[str, Row]] = {
         at={"number": "record_number"},
         body={"answer": "bury", "content_digest": "{record_digest}"},
     ),
+    "POST /p/<slug>/memory/<number>/undo/": RIGHT(
+        Right.CURATE, ok=404, at={"number": "record_number"}, body={"decision": "9999"}
+    ),
     "GET /p/<slug>/memory/<number>/archive/": READ(at={"number": "skill_number"}),
     "GET /p/<slug>/memory/contexts/<context>/": READ(),
     "GET /p/<slug>/memory/consolidations/": READ(),

@@ -150,7 +150,7 @@ def test_review_goes_on_to_the_next_proposal_and_the_reason_is_kept(
         client, first, "promote", request=str(asked.pk), reason="Seen", scope="global"
     )
     assert response.status_code == 302
-    assert response["Location"].endswith(f"/memory/{second.number}/")
+    assert f"/memory/{second.number}/?decided=" in response["Location"]
     first.refresh_from_db()
     assert (first.trust, first.scope) == ("verified", "global")
     assert ": Seen" in page(client, project, f"{first.number}/")

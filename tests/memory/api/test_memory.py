@@ -4,9 +4,11 @@ from uuid import uuid4
 import pytest
 
 from memory.models import PromotionRequest, Record
+from memory.requests import request_promotion
 from tests.api_client import Api, data, problem
-from tests.make import make_key, make_project, make_user
+from tests.make import NOON, make_key, make_project, make_user
 from tests.memory.make import CAP, make_fact, make_source
+from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
 
@@ -213,3 +215,18 @@ def test_requests_are_walked_by_cursor(project: Project, agent: Api) -> None:
 def test_a_bad_query_of_a_context_is_told(agent: Api, query: str) -> None:
     response = agent.get(f"memory/context?{query}")
     assert response.status_code in (400, 404)
+
+
+def test_requests_of_one_moment_are_all_on_some_page(project: Project, curator: Api) -> None:
+    for number in range(5):
+        record = make_fact(project, f"Ward {number} has a pump")
+        request_promotion(record_id=record.record_id, actor=SYSTEM)
+    PromotionRequest.objects.update(created_at=NOON)
+    seen: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        page = data(curator.get(f"memory/promotions?limit=2&after={after}"))
+        seen += [row["promotion"] for row in page["results"]]
+        after = page["next"]
+    assert sorted(seen) == sorted(str(row.pk) for row in PromotionRequest.objects.all())
+    problem(curator.get("memory/promotions?after=x"), 400, "bad_input")
