@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -16,9 +17,10 @@ from memory.domain.assembly import Candidate, Entered, Policy, Section, assemble
 from memory.domain.content import is_scope
 from memory.domain.fusion import fuse
 from memory.domain.likeness import words_of
+from memory.domain.recalled import COLUMNS, Recalled
 from memory.domain.terms import Grounding, Kind, Standing, Trust
 from memory.models import Assembly, Record, Retrieval
-from memory.storage.recall_index import find_words
+from memory.storage.recall_index import find_recallable
 from memory.vectors import find_alike
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -37,6 +39,10 @@ SECTIONS: Final = {
 }
 
 
+# What a record says never changes.
+_words_of = lru_cache(maxsize=4_096)(words_of)
+
+
 def read_scopes(text: str) -> list[str]:
     """Scopes apart by commas; team and global are always among them. Raises BadInput."""
     named = [part.strip() for part in text.split(",") if part.strip()]
@@ -49,7 +55,7 @@ def read_scopes(text: str) -> list[str]:
     return sorted({*named, "team", "global"})
 
 
-def recall(*, project_id: UUID, goal: str, scopes: Sequence[str], limit: int) -> list[Record]:
+def recall(*, project_id: UUID, goal: str, scopes: Sequence[str], limit: int) -> list[Recalled]:
     """Records that may enter a context and fit the goal, by words and by meaning, the best first.
     Call outside of transactions: an embedder may take its time."""
     return [row for row, _ in _recall(project_id, goal, scopes, limit)]
@@ -57,23 +63,29 @@ def recall(*, project_id: UUID, goal: str, scopes: Sequence[str], limit: int) ->
 
 def _recall(
     project_id: UUID, goal: str, scopes: Sequence[str], limit: int
-) -> list[tuple[Record, float]]:
+) -> list[tuple[Recalled, float]]:
     """Each with its cosine to the goal; 0 where it was found by words alone."""
-    alike = dict(find_alike(project_id=project_id, goal=goal, scopes=scopes, limit=limit))
     told = _find_by_words(project_id, goal, scopes, limit)
-    positions = fuse([told, list(alike)])[:limit] if alike else told
+    alike = dict(find_alike(project_id=project_id, goal=goal, scopes=scopes, limit=limit))
+    if not alike:
+        return [(row, 0.0) for row in told]
+    found = {row.position: row for row in told}
     # A vector may be older than what its record is by now.
     rows = Record.objects.recallable().filter(project_id=project_id, scope__in=scopes)
-    found = rows.in_bulk(positions)
-    return [(found[at], alike.get(at, 0.0)) for at in positions if at in found]
+    missing = rows.filter(position__in=alike.keys() - found.keys())
+    found |= {row[0]: Recalled(*row) for row in missing.values_list(*COLUMNS)}
+    positions = fuse([[row.position for row in told], [at for at in alike if at in found]])
+    return [(found[at], alike.get(at, 0.0)) for at in positions[:limit]]
 
 
-def _find_by_words(project_id: UUID, goal: str, scopes: Sequence[str], limit: int) -> list[int]:
+def _find_by_words(
+    project_id: UUID, goal: str, scopes: Sequence[str], limit: int
+) -> list[Recalled]:
     words = list(dict.fromkeys(split_words(goal)))[:MAX_GOAL_WORDS]
     if not words:
         return []
     clause = Clause(tuple(Term((word,)) for word in words))
-    return find_words(project_id=project_id, clauses=[clause], limit=limit, recallable_in=scopes)
+    return find_recallable(project_id=project_id, clauses=[clause], scopes=scopes, limit=limit)
 
 
 def assemble_context(
@@ -99,7 +111,7 @@ def assemble_context(
 
 def _store(
     made: Made,
-    rows: dict[str, Record],
+    rows: dict[str, Recalled],
     project_id: UUID,
     actor: Actor,
     role: str,
@@ -123,27 +135,29 @@ def _store(
     return stored
 
 
-def _gather(project_id: UUID, goal: str, scopes: Sequence[str]) -> list[tuple[Record, float]]:
+def _gather(project_id: UUID, goal: str, scopes: Sequence[str]) -> list[tuple[Recalled, float]]:
     """What fits the goal and what holds anyway; and beside them what of their keys may not enter,
     so that the stored explanation names it."""
     fitting = _recall(project_id, goal, scopes, CANDIDATES)
     vouched = Record.objects.live().filter(project_id=project_id, scope__in=scopes)
-    standing = [
-        row
+    told = {
+        row[0]: (Recalled(*row), 0.0)
         for trust in (Trust.VERIFIED, Trust.CORROBORATED)
-        for row in vouched.filter(trust=trust.value).order_by("-asserted_at")[:VOUCHED]
-    ]
-    told = {row.position: (row, 0.0) for row in standing}
+        for row in vouched.filter(trust=trust.value)
+        .order_by("-asserted_at")
+        .values_list(*COLUMNS)[:VOUCHED]
+    }
     told |= {row.position: (row, cosine) for row, cosine in fitting}
     keys = {row.key for row, _ in told.values() if row.key}
-    rivals = Record.objects.filter(project_id=project_id, key__in=keys)
-    for row in rivals.exclude(pk__in=told)[:CANDIDATES]:
-        told[row.position] = (row, 0.0)
+    if keys:
+        rivals = Record.objects.filter(project_id=project_id, key__in=keys).exclude(pk__in=told)
+        for row in rivals.values_list(*COLUMNS)[:CANDIDATES]:
+            told[row[0]] = (Recalled(*row), 0.0)
     return list(told.values())
 
 
-def _as_candidate(row: Record, aim: frozenset[str], cosine: float, now: datetime) -> Candidate:
-    words = words_of(row.text)
+def _as_candidate(row: Recalled, aim: frozenset[str], cosine: float, now: datetime) -> Candidate:
+    words = _words_of(row.text)
     return Candidate(
         id=str(row.record_id),
         order=row.position,
@@ -162,23 +176,21 @@ def _as_candidate(row: Record, aim: frozenset[str], cosine: float, now: datetime
     )
 
 
-def _remember(stored: Assembly, rows: dict[str, Record], entered: Sequence[Entered]) -> None:
+def _remember(stored: Assembly, rows: dict[str, Recalled], entered: Sequence[Entered]) -> None:
     """A retrieval moves count and time, and so the strength; never the confidence."""
     now = stored.created_at
     taken = [rows[one.candidate.id] for one in entered]
     Retrieval.objects.bulk_create(
         Retrieval(
             project_id=stored.project_id,
-            record=row,
+            record_id=row.position,
             assembly=stored,
-            age_days=max(
-                0.0, (now - (row.retrieved_at or row.created_at)).total_seconds() / 86_400
-            ),
+            age_days=row.age_days(now),
             retrievals=row.retrieval_count,
             at=now,
         )
         for row in taken
     )
-    Record.objects.filter(pk__in=[row.pk for row in taken]).update(
+    Record.objects.filter(pk__in=[row.position for row in taken]).update(
         retrieval_count=F("retrieval_count") + 1, retrieved_at=now
     )

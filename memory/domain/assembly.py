@@ -15,6 +15,7 @@ age of records alone, never on ranks: a context that gains a record keeps its pr
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
 from memory.domain.content import narrowness
@@ -232,17 +233,32 @@ def _one_per_key(admitted: Sequence[Candidate], filling: _Filling) -> list[Candi
     return kept
 
 
-def _fill(filling: _Filling, waiting: list[Candidate]) -> None:
-    """Takes by marginal relevance until nothing more fits. Each similarity is computed once."""
+def _fill(filling: _Filling, told: Sequence[Candidate]) -> None:
+    """Takes by marginal relevance until nothing more fits. Each similarity is computed once.
+
+    Margins only fall, so the best of a heap whose margin still holds is the best of all.
+    """
     policy = filling.policy
-    nearest: dict[str, tuple[float, str]] = {one.id: (0.0, "") for one in waiting}
+    worth = {one.id: policy.diversity * rank_of(one, policy) for one in told}
+    nearest: dict[str, tuple[float, str]] = {one.id: (0.0, "") for one in told}
+    waiting = {one.id: one for one in told}
     for taken in filling.entered:
-        _approach(nearest, waiting, taken.candidate)
+        _approach(nearest, waiting.values(), taken.candidate)
+
+    def margin(one: Candidate) -> float:
+        return worth[one.id] - (1 - policy.diversity) * nearest[one.id][0]
+
+    heap = [(-margin(one), one.order, one.id) for one in told]
+    heapify(heap)
     spent = filling.tokens
-    while waiting:
-        best = max(waiting, key=lambda one: (_margin(one, nearest, policy), -one.order))
-        waiting = [one for one in waiting if one is not best]
-        alike, by = nearest[best.id]
+    while heap:
+        held, order, name = heappop(heap)
+        best = waiting[name]
+        if -margin(best) != held:
+            heappush(heap, (-margin(best), order, name))
+            continue
+        del waiting[name]
+        alike, by = nearest[name]
         text = label(best)
         tokens = count_tokens(text)
         if alike >= policy.most_alike:
@@ -252,18 +268,18 @@ def _fill(filling: _Filling, waiting: list[Candidate]) -> None:
         else:
             spent += tokens
             filling.entered.append(Entered(best, text, tokens, rank_of(best, policy)))
-            _approach(nearest, waiting, best)
+            _approach(nearest, waiting.values(), best)
 
 
 def _approach(
     nearest: dict[str, tuple[float, str]], waiting: Iterable[Candidate], taken: Candidate
 ) -> None:
+    if not taken.words:
+        return
     for one in waiting:
-        alike = similarity(one.words, taken.words) if one.words and taken.words else 0.0
+        # Most records share nothing, which is the cheapest to see.
+        if taken.words.isdisjoint(one.words):
+            continue
+        alike = similarity(one.words, taken.words)
         if alike > nearest[one.id][0]:
             nearest[one.id] = (alike, taken.id)
-
-
-def _margin(one: Candidate, nearest: dict[str, tuple[float, str]], policy: Policy) -> float:
-    alike = nearest[one.id][0]
-    return policy.diversity * rank_of(one, policy) - (1 - policy.diversity) * alike

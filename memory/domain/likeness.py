@@ -43,8 +43,9 @@ def _stem(word: str) -> str:
 
 def similarity(one: frozenset[str], other: frozenset[str]) -> float:
     """Jaccard: shared words by all words; two empty texts are the same."""
-    union = one | other
-    return len(one & other) / len(union) if union else 1.0
+    shared = len(one & other)
+    union = len(one) + len(other) - shared
+    return shared / union if union else 1.0
 
 
 def says_the_same(one: str, other: str) -> bool:

@@ -5,6 +5,7 @@ and is asked of the records themselves: a flood of what may not be recalled disp
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from django.db import connection
 from branches.domain.search_query import Clause, Term, scope_word
 from branches.domain.words import make_document
 from branches.storage.search_index import as_match, as_text, as_tsquery, as_vector
+from memory.domain.recalled import COLUMNS, Recalled
 
 _PUT: Final = {
     "postgresql": (
@@ -23,16 +25,43 @@ _PUT: Final = {
 }
 _FIND: Final = {
     "postgresql": (
-        "SELECT r.position FROM memory_search s JOIN memory_record r ON r.position = s.position "
-        "WHERE s.project_id = %s AND s.words @@ %s::tsquery {where} "
-        "ORDER BY ts_rank(s.words, %s::tsquery) DESC, r.position LIMIT %s"
+        "SELECT position FROM memory_search WHERE project_id = %s AND words @@ %s::tsquery "
+        "ORDER BY ts_rank(words, %s::tsquery) DESC, position LIMIT %s"
     ),
     "sqlite": (
-        "SELECT r.position FROM memory_search s JOIN memory_record r ON r.position = s.rowid "
-        "WHERE memory_search MATCH %s {where} ORDER BY bm25(memory_search), r.position LIMIT %s"
+        "SELECT rowid FROM memory_search WHERE memory_search MATCH %s "
+        "ORDER BY bm25(memory_search), rowid LIMIT %s"
     ),
 }
-_RECALLABLE: Final = "AND r.standing = 'live' AND r.trust <> 'unverified' AND r.scope IN ({marks})"
+# Ranked first, and only the best are held against what their records are: reading a record for each
+# that has a word of the question takes many times as long as ranking them. `seen` tells whether the
+# ranking went on behind the last one.
+_RANKED: Final = {
+    "postgresql": (
+        "SELECT position AS at, -ts_rank(words, %s::tsquery) AS away FROM memory_search "
+        "WHERE project_id = %s AND words @@ %s::tsquery ORDER BY away, position LIMIT %s"
+    ),
+    "sqlite": (
+        "SELECT rowid AS at, bm25(memory_search) AS away FROM memory_search "
+        "WHERE memory_search MATCH %s ORDER BY away, rowid LIMIT %s"
+    ),
+}
+_RECALL: Final = (
+    "WITH s AS MATERIALIZED ({ranked}) SELECT (SELECT count(*) FROM s) AS seen, {columns} "
+    "FROM s JOIN memory_record r ON r.position = s.at "
+    "WHERE r.project_id = %s AND r.standing = 'live' AND r.trust <> 'unverified' "
+    "AND r.scope IN ({marks}) ORDER BY s.away, s.at LIMIT %s"
+)
+# The identity comes second, and the two moments last; as texts they are read in a tenth of the time.
+_COLUMNS: Final = {
+    "postgresql": ", ".join(f"r.{name}" for name in COLUMNS),
+    "sqlite": ", ".join(
+        f"r.{name} || ''" if name.endswith("_at") else f"r.{name}" for name in COLUMNS
+    ),
+}
+# So many times what is asked for is ranked at first.
+_AHEAD: Final = 2
+_ALL: Final = 2**31 - 1
 
 
 def put_words(*, project_id: UUID, position: int, texts: Sequence[str]) -> None:
@@ -45,27 +74,70 @@ def put_words(*, project_id: UUID, position: int, texts: Sequence[str]) -> None:
         cursor.execute(_PUT[connection.vendor], values)
 
 
-def find_words(
-    *,
-    project_id: UUID,
-    clauses: Sequence[Clause],
-    limit: int,
-    recallable_in: Sequence[str] | None = None,
-) -> list[int]:
-    """Positions of records that match, the best first; with `recallable_in` only of those that
-    may enter a context of these scopes."""
-    of_project = Clause((Term((_project_word(project_id),)),))
-    wanted = [of_project, *clauses]
-    where, scopes = "", list(recallable_in or ())
-    if recallable_in is not None:
-        where = _RECALLABLE.format(marks=", ".join(["%s"] * len(scopes)))
-    values: list[Any] = [as_match(wanted), *scopes, limit]
+def find_words(*, project_id: UUID, clauses: Sequence[Clause], limit: int) -> list[int]:
+    """Positions of a project's records that match, whatever they are by now; the best first."""
     if connection.vendor == "postgresql":
-        query = as_tsquery(wanted)
-        values = [project_id, query, *scopes, query, limit]
+        query = as_tsquery(clauses)
+        values: list[Any] = [project_id, query, query, limit]
+    else:
+        values = [as_match([_of_project(project_id), *clauses]), limit]
     with connection.cursor() as cursor:
-        cursor.execute(_FIND[connection.vendor].format(where=where), values)
+        cursor.execute(_FIND[connection.vendor], values)
         return [row[0] for row in cursor.fetchall()]
+
+
+def find_recallable(
+    *, project_id: UUID, clauses: Sequence[Clause], scopes: Sequence[str], limit: int
+) -> list[Recalled]:
+    """Records that match and may enter a context of these scopes, the best first. What may not be
+    recalled displaces nothing: where it fills the front of the ranking, all of it is read."""
+    seen, found = _recall(project_id, clauses, scopes, limit, among=_AHEAD * limit)
+    # Without a row nothing tells how far the ranking went.
+    whole = len(found) == limit or 0 < seen < _AHEAD * limit
+    return found if whole else _recall(project_id, clauses, scopes, limit, among=_ALL)[1]
+
+
+def _recall(
+    project_id: UUID, clauses: Sequence[Clause], scopes: Sequence[str], limit: int, *, among: int
+) -> tuple[int, list[Recalled]]:
+    if connection.vendor == "postgresql":
+        query = as_tsquery(clauses)
+        ranked: list[Any] = [query, project_id, query, among]
+    else:
+        # The project's own word stands in every row: to rank by it costs as much as there is stored.
+        told = clauses if among < _ALL else [_of_project(project_id), *clauses]
+        ranked = [as_match(told), among]
+    project = project_id if connection.vendor == "postgresql" else project_id.hex
+    sql = _RECALL.format(
+        ranked=_RANKED[connection.vendor],
+        columns=_COLUMNS[connection.vendor],
+        marks=", ".join(["%s"] * len(scopes)),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*ranked, project, *scopes, limit])
+        rows = cursor.fetchall()
+    read = _read if connection.vendor == "postgresql" else _read_sqlite
+    return (rows[0][0] if rows else 0), [read(row) for row in rows]
+
+
+def _read(row: Sequence[Any]) -> Recalled:
+    return Recalled(*row[1:])
+
+
+def _read_sqlite(row: Sequence[Any]) -> Recalled:
+    _, position, record_id, *rest, retrieved, created = row
+    moments = (_moment(retrieved), _moment(created))
+    told: list[Any] = [position, UUID(hex=record_id), *rest, *moments]
+    return Recalled(*told)
+
+
+def _moment(told: str | None) -> datetime | None:
+    """SQLite keeps UTC, and does not say so."""
+    return datetime.fromisoformat(told).replace(tzinfo=UTC) if told else None
+
+
+def _of_project(project_id: UUID) -> Clause:
+    return Clause((Term((_project_word(project_id),)),))
 
 
 def _project_word(project_id: UUID) -> str:

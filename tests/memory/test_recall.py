@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from memory.domain.assembly import Policy
+from memory.domain.recalled import COLUMNS, Recalled
 from memory.domain.terms import Answer
 from memory.models import Assembly, Record, Retrieval
 from memory.recall import assemble_context, recall
@@ -178,6 +181,31 @@ def test_a_flood_of_near_duplicates_makes_one_record_and_displaces_nothing(
     for number in range(250):
         propose(project, f"bolus cap bolus cap bolus cap {number}", actor=agent)
     assert texts(context(project)) == ["The bolus cap is 45 mg"]
+
+
+def test_what_fills_the_front_of_the_ranking_and_may_not_be_recalled_displaces_nothing(
+    project: Project, curator: Actor, agent: Actor
+) -> None:
+    make_verified(project, "The bolus cap of the ward is 45 mg", curator)
+    elsewhere = make_project()
+    for number in range(6):
+        propose(project, f"bolus cap {number}", actor=agent)
+        make_fact(elsewhere, f"bolus cap {number}")
+        make_verified(project, f"bolus cap {number} there", curator, scope="repo:other")
+    rows = recall(project_id=project.pk, goal="bolus cap", scopes=["team"], limit=2)
+    assert [row.text for row in rows] == ["The bolus cap of the ward is 45 mg"]
+    both = recall(project_id=project.pk, goal="bolus cap", scopes=["team", "repo:other"], limit=2)
+    assert len(both) == 2
+
+
+def test_recall_asks_the_database_once(project: Project, curator: Actor) -> None:
+    for number in range(5):
+        make_verified(project, f"bolus cap {number}", curator)
+    with CaptureQueriesContext(connection) as queries:
+        rows = recall(project_id=project.pk, goal="bolus cap", scopes=["team"], limit=3)
+    assert (len(rows), len(queries)) == (3, 1)
+    stored = Record.objects.get(position=rows[0].position)
+    assert rows[0] == Recalled(*(getattr(stored, name) for name in COLUMNS))
 
 
 def test_no_two_records_of_one_key_in_a_context_across_scopes(

@@ -1,0 +1,44 @@
+"""A record as recall needs it: what decides whether it enters a context, and nothing else."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from memory.domain.strength import curve_of
+from memory.domain.terms import ItemType, Trust
+
+SECONDS_A_DAY: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The fields of a record by their names, in the order of `COLUMNS`."""
+
+    position: int
+    record_id: UUID
+    kind: str
+    text: str
+    scope: str
+    key: str
+    standing: str
+    trust: str
+    grounding: str
+    source: str
+    confidence: float
+    item_type: str
+    retrieval_count: int
+    retrieved_at: datetime | None
+    created_at: datetime
+
+    def age_days(self, now: datetime) -> float:
+        """Since it was last retrieved, or else made; a clock that ran backwards counts as no age."""
+        since = self.retrieved_at or self.created_at
+        return max(0.0, (now - since).total_seconds() / SECONDS_A_DAY)
+
+    def strength(self, now: datetime) -> float:
+        curve = curve_of(ItemType(self.item_type), Trust(self.trust))
+        return curve.strength(self.age_days(now), self.retrieval_count)
+
+
+COLUMNS: Final = tuple(Recalled.__slots__)
