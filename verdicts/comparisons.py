@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from branches.models import Branch
 from verdicts.contests import follow_contests
-from verdicts.corrections import drop_correction, make_correction
+from verdicts.corrections import check_correction, drop_correction, make_corrections
 from verdicts.disagreements import post_disagreement
 from verdicts.domain.labels import Choice, pick_sides
 from verdicts.models import Comparison, Label, SideOrder
@@ -128,8 +128,8 @@ def label_comparison(
     `strength` is from 1 to 5; `scores` maps a rubric's names to numbers; `seen_heads` may give the
     digests (hex) that the reviewer looked at, as `{"left": …, "right": …}`. Refused: HeadMoved
     when a branch has grown, NothingCorrected, AlreadyLabelled for the second label that stands, SidesNotDrawn when
-    the reviewer never saw the pair, BadLabel with a pointer. A `corrected` output becomes a branch
-    (see `corrections`) of the side `corrected_of`: unnamed, the better one, or of two equals the
+    the reviewer never saw the pair, BadLabel with a pointer. A `corrected` output becomes a branch,
+    once nobody is asked about the pair any more (see `corrections`), of the side `corrected_of`: unnamed, the better one, or of two equals the
     left one. With a `claim` of the pair's item in
     the inbox the label needs that claim's seat (ClaimLost).
     """
@@ -143,7 +143,10 @@ def label_comparison(
     sides = _sides(comparison, swapped=drawn.swapped)
     _check_heads(sides, seen_heads)
     won = pick_sides(picked, left=sides.left.branch, right=sides.right.branch)
-    named = _read_corrected_of(corrected_of)
+    side = _corrected_side(_read_corrected_of(corrected_of), sides, won)
+    if corrected.strip():
+        check_correction(comparison=comparison, side=side, text=corrected)
+        fields["corrected_side"] = side
     try:
         with transaction.atomic():
             label = Label.objects.create(
@@ -157,10 +160,6 @@ def label_comparison(
             )
     except IntegrityError as error:
         raise AlreadyLabelled("Withdraw your label before you give another.") from error
-    if corrected.strip():
-        pair = pick_sides(named, left=sides.left.branch, right=sides.right.branch) or won
-        side, other = pair or (sides.left.branch, sides.right.branch)
-        make_correction(label=label, side=side, other=other, text=corrected, actor=actor)
     _record_label(comparison, label, actor)
     record_decision(
         project_id=comparison.project_id,
@@ -174,7 +173,14 @@ def label_comparison(
     )
     post_disagreement(comparison)
     follow_contests(comparison)
+    if make_corrections(comparison):
+        label.refresh_from_db(fields=["correction"])
     return label
+
+
+def _corrected_side(named: Choice, sides: Sides, won: tuple[Branch, Branch] | None) -> Branch:
+    pair = pick_sides(named, left=sides.left.branch, right=sides.right.branch) or won
+    return pair[0] if pair else sides.left.branch
 
 
 def _record_label(comparison: Comparison, label: Label, actor: Actor) -> None:
@@ -188,7 +194,6 @@ def _record_label(comparison: Comparison, label: Label, actor: Actor) -> None:
             "choice": label.choice,
             "chosen": str(label.chosen_id) if label.chosen_id else None,
             "heads": heads_json(comparison),
-            **({"correction": str(label.correction_id)} if label.correction_id else {}),
         },
         reason=label.rationale,
     )

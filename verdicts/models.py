@@ -501,6 +501,14 @@ class Label(models.Model):
     scores = models.JSONField(default=dict)
     rationale = models.TextField(blank=True)
     corrected = models.TextField(blank=True)
+    corrected_side = models.ForeignKey(
+        Branch,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="in place of whose answer the corrected output stands",
+    )
     correction = models.OneToOneField(
         Branch,
         on_delete=models.PROTECT,
@@ -534,7 +542,14 @@ class Label(models.Model):
                 name="label_strength",
             ),
         ]
-        indexes = [models.Index(fields=["project", "-created_at"], name="label_latest")]
+        indexes = [
+            models.Index(fields=["project", "-created_at"], name="label_latest"),
+            models.Index(
+                fields=["created_at"],
+                condition=Q(corrected_side__isnull=False, correction=None, withdrawn_at=None),
+                name="label_owes_correction",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.choice} on {self.comparison_id}"

@@ -229,6 +229,7 @@ class MergePanel:
     merge: Merge | None = None
     neutral: str = ""
     correction: Correction | None = None
+    correction_waits: bool = False
     rests: int = 0
     open_sides: tuple[tuple[str, Branch], ...] = ()
 
@@ -501,6 +502,9 @@ def _panel(
         may_judge_again=mine is not None and (merge is None or bool(resting)),
         rests=len(resting),
         correction=_correction(page, actor, sides, mine),
+        correction_waits=mine is not None
+        and mine.corrected_side_id is not None
+        and mine.correction_id is None,
         merge=merge,
         neutral=said.neutral,
         open_sides=tuple(

@@ -15,6 +15,7 @@ from verdicts.comparisons import (
     withdraw_label,
 )
 from verdicts.contests import advance_waiting
+from verdicts.corrections import make_waiting_corrections
 from verdicts.disagreements import ADJUDICATION
 from verdicts.domain.rubric import RUBRIC
 from verdicts.escalations import ESCALATION, resolve, settled_escalations, weigh_waiting
@@ -137,7 +138,12 @@ def _find_comparisons(limit: int) -> int:
     found = list(rows.select_related("run", "first", "second").order_by("created_at")[:limit])
     for comparison in found:
         post_comparison(comparison)
-    return len(found) + propose_finished(limit) + advance_waiting(limit)
+    return (
+        len(found)
+        + propose_finished(limit)
+        + advance_waiting(limit)
+        + make_waiting_corrections(limit)
+    )
 
 
 def _show_adjudication(item: Item, actor: Actor, draft: Mapping[str, Any]) -> Showing:

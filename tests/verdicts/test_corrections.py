@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.urls import reverse
 
 from branches.models import Branch, Directive, Event, Triplet
 from branches.selectors.events import payload_of
@@ -18,6 +19,7 @@ from tests.make import (
     make_run,
     make_user,
 )
+from tests.sound import faults_of
 from tests.verdicts.compare_page.pages import approve, page_of, submit
 from tests.verdicts.make import push
 from verdicts.comparisons import BadLabel, draw_sides, label_comparison, open_comparison
@@ -25,10 +27,12 @@ from verdicts.corrections import NothingCorrected
 from verdicts.models import Comparison, Label
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
-from verel_site.access.projects import actor_of_user
+from verel_site.access.projects import actor_of_user, set_member
+from verel_site.access.rights import Role
 from verel_site.audit.models import AuditEntry
 from verel_site.inbox.decisions import decide_item, undo_decision
 from verel_site.inbox.models import Item
+from verel_site.inbox.sweeps import sweep_inbox
 
 pytestmark = pytest.mark.django_db
 
@@ -87,7 +91,8 @@ def test_a_correction_stands_in_place_of_the_better_sides_answer(
     assert said["by"]["name"] == "Ines Kaur"
     assert said["label"] == str(label.pk)
     assert said["corrects"] == {"branch": str(good.pk), "event": str(answer.event_id)}
-    entry = AuditEntry.objects.get(action="comparison.label")
+    entry = AuditEntry.objects.get(action="comparison.correct")
+    assert entry.actor_name == "Ines Kaur"
     assert str(made.pk) in bytes(entry.body).decode()
     assert not Directive.objects.filter(branch=made).exists(), "nothing is told to an agent"
 
@@ -214,6 +219,66 @@ def test_a_correction_wins_over_both_sides_and_its_provenance_stays_with_the_tri
         str(label.pk),
         str(pair[0].pk),
     )
+
+
+def test_a_correction_is_no_branch_while_others_have_yet_to_judge(
+    client: Client, project: Project, pair: tuple[Branch, Branch], ines: User
+) -> None:
+    """In the run, in search and in lists of branches it would tell what a peer thinks."""
+    comparison = open_comparison(left=pair[0].pk, right=pair[1].pk, actor=SYSTEM, required=2)
+    correct(comparison, actor_of_user(ines), pair[0])
+    client.force_login(ines)
+    assert "once nobody is asked" in page_of(client, comparison)
+    other = make_user(project)
+    reader = Client()
+    reader.force_login(other)
+    run = pair[0].run_id
+    for address in (
+        reverse("run", args=[run]),
+        reverse("compare-open", args=[run]),
+        f"/api/v1/runs/{run}/tree",
+        f"/api/v1/events?run={run}",
+        f"/api/v1/search?project={project.slug}&q=never+more",
+        reverse("search", args=[project.slug]) + "?q=never+more+than",
+        reverse("comparison", args=[comparison.pk]),
+    ):
+        answer = reader.get(address)
+        assert answer.status_code == 200
+        text = answer.content.decode()
+        assert "correction of" not in text
+        assert BETTER not in text
+    correct(comparison, actor_of_user(other), pair[1], corrected="")
+    made = Label.objects.get(reviewer=ines).correction
+    assert made is not None
+    assert made.forked_by == "Ines Kaur", "it is hers, whoever judged last"
+
+
+def test_a_correction_of_a_pair_that_waits_no_more_is_made_by_the_sweep(
+    project: Project, pair: tuple[Branch, Branch], ines: User
+) -> None:
+    comparison = open_comparison(left=pair[0].pk, right=pair[1].pk, actor=SYSTEM, required=2)
+    label = correct(comparison, actor_of_user(ines), pair[0])
+    append(pair[1], make_message("assistant", "more"))
+    append(pair[0], make_message("assistant", "more here too"))
+    sweep_inbox()
+    sweep_inbox()
+    label.refresh_from_db()
+    assert label.correction is not None
+    assert label.correction.parent_id == pair[0].pk
+    events = Event.objects.filter(branch=label.correction, type="data.message.assistant")
+    assert [payload_of(event)["content"] for event in events] == [BETTER]
+    assert faults_of(project.pk) == []
+
+
+def test_who_may_fork_no_more_holds_up_nobody(
+    project: Project, pair: tuple[Branch, Branch], ines: User
+) -> None:
+    comparison = open_comparison(left=pair[0].pk, right=pair[1].pk, actor=SYSTEM, required=2)
+    label = correct(comparison, actor_of_user(ines), pair[0])
+    set_member(project=project, user=ines, role=Role.VIEWER)
+    correct(comparison, make_person(project), pair[1], corrected="")
+    label.refresh_from_db()
+    assert (label.correction, label.corrected, label.corrected_side) == (None, BETTER, None)
 
 
 def test_the_form_keeps_a_correction_that_is_refused(

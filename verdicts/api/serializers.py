@@ -457,7 +457,10 @@ class LabelSerializer(Shape):
     choice = serializers.CharField()
     chosen = serializers.UUIDField(allow_null=True)
     rejected = serializers.UUIDField(allow_null=True)
-    correction = serializers.UUIDField(allow_null=True, help_text="the corrected output's branch")
+    correction = serializers.UUIDField(
+        allow_null=True,
+        help_text="the corrected output's branch, made once nobody is asked any more",
+    )
     created_at = serializers.DateTimeField()
 
 
