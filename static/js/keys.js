@@ -23,7 +23,9 @@ const nameOf = (event) => {
 // An open drawer covers the page, so the keys under it are out of reach.
 const scope = () => [...document.querySelectorAll("[aria-modal='true']")].at(-1) ?? document;
 
-const usable = (el) => !el.disabled && el.getAttribute("aria-disabled") !== "true" && el.getClientRects().length > 0;
+// What stands in a shut <details> has a place on the page and is not to be seen: of two answers
+// that each have a field, only the open one's button may be pressed.
+const usable = (el) => !el.disabled && el.getAttribute("aria-disabled") !== "true" && el.getClientRects().length > 0 && el.checkVisibility();
 
 const find = (key) => [...scope().querySelectorAll("[data-key]")].find((el) => el.dataset.key === key && usable(el));
 
