@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Count, Exists, Max, OuterRef, Sum
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -20,10 +20,13 @@ from branches.selectors.overview import (
     count_events,
     count_merges,
     count_runs,
+    count_tokens,
     read_agents,
     read_triplets,
     read_waits,
 )
+from verdicts.agreement import read_agreement
+from verdicts.agreement_page import rater_bars, tell_raters
 from verdicts.domain.findings import (
     Stretch,
     count,
@@ -31,13 +34,25 @@ from verdicts.domain.findings import (
     median,
     tell_change,
     tell_pace,
+    tell_people,
+    tell_spent,
     tell_triplets,
     tell_waits,
 )
 from verdicts.models import Comparison, Label, Report
 from verel_site.access.models import Project
 from verel_site.audit.models import AuditEntry
-from verel_site.kit.charts import Hour, Series, draw_ages, draw_hours, draw_spark, draw_steps
+from verel_site.kit.charts import (
+    Hour,
+    Series,
+    Share,
+    draw_ages,
+    draw_counts,
+    draw_hours,
+    draw_spark,
+    draw_steps,
+)
+from verel_site.kit.interval_chart import draw_intervals
 
 # Acts of a person that move work on or back.
 DECISIONS: Final = (
@@ -53,6 +68,7 @@ WAITS_READ: Final = 5_000
 SPARK_DAYS: Final = 7
 # A staircase of one or two days shows nothing: the triplets' days are never fewer.
 LEAST_DAYS: Final = 7
+PEOPLE_SHOWN: Final = 8
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _AGES: Final = (
@@ -148,6 +164,9 @@ class OverviewPage:
     stretches: tuple[Stretch, ...]
     waits: Chart
     triplets: Chart
+    people: Chart
+    agreement: Chart
+    spent: Chart
     agents: tuple[AgentRow, ...]
     span: str
     time_word: str
@@ -156,9 +175,17 @@ class OverviewPage:
     nav: str = "overview"
     title: str = "Overview"
 
+    @property
+    def more_charts(self) -> tuple[Chart, ...]:
+        """Those of one form that stand beside each other."""
+        return self.agreement, self.spent, self.people
 
-def read_overview(*, project: Project, key: str, now: datetime) -> OverviewPage:
-    """Fourteen queries, whatever there is to count. An unknown range is seven days."""
+
+def read_overview(
+    *, project: Project, key: str, now: datetime, reader: int | None = None
+) -> OverviewPage:
+    """Twenty queries, whatever there is to count. An unknown range is seven days. `reader` is the
+    user whose own bars are marked."""
     chosen = RANGES.get(key, RANGES["7d"])
     now = now.astimezone(UTC)
     starts = chosen.starts(now)
@@ -187,6 +214,9 @@ def read_overview(*, project: Project, key: str, now: datetime) -> OverviewPage:
         stretches=tuple(stretches),
         waits=_waits_chart([*asked, *pairs]),
         triplets=_triplets_chart(triplets, days_since, now),
+        people=_people_chart(project.pk, since, reader, chosen.span),
+        agreement=_agreement_chart(project.pk, since, now, reader),
+        spent=_spent_chart(project.pk, days_since, now),
         agents=_agent_rows(project.pk, since, now),
         span=chosen.span,
         time_word="Day, UTC" if chosen.hours == 24 else "Time",
@@ -357,6 +387,49 @@ def _triplets_chart(triplets: TripletDays, since: datetime, now: datetime) -> Ch
     note = (most, f"{gone[most]:,} withdrawn") if gone[most] else None
     series = [Series("stand", standing, main=True)]
     return Chart(finding, "Standing at the end of each day", draw_steps(series, ticks, note=note))
+
+
+def _people_chart(project_id: UUID, since: datetime, reader: int | None, span: str) -> Chart:
+    """Who decided how much: by account, since two people may have one name."""
+    rows = AuditEntry.objects.filter(
+        project_id=project_id, actor_kind="person", action__in=DECISIONS, at__gte=since
+    ).order_by()
+    counted = rows.values("actor_id").annotate(n=Count("pk"), name=Max("actor_name"))
+    found = list(counted.order_by("-n", "actor_id")[:PEOPLE_SHOWN])
+    finding = tell_people([(row["name"], row["n"]) for row in found])
+    if not found:
+        return Chart(
+            finding, "", empty=f"Forks, answers, judgements and merges of {span} count here."
+        )
+    bars = [Share(row["name"], row["n"], row["actor_id"] == str(reader)) for row in found]
+    return Chart(finding, "Decisions by person", draw_counts(bars, label="Decisions"))
+
+
+def _agreement_chart(project_id: UUID, since: datetime, now: datetime, reader: int | None) -> Chart:
+    told = read_agreement(project_id=project_id, since=since, until=now)
+    finding = tell_raters(told.reviewers)
+    raters = [*told.reviewers, *told.graders][:PEOPLE_SHOWN]
+    if not raters:
+        return Chart(finding, "", empty="A pair that two reviewers judge tells how far they agree.")
+    drawing = draw_intervals(rater_bars(raters, reader), label="Cohen's kappa")
+    return Chart(finding, "Cohen's kappa against the others, 95 % interval", drawing)
+
+
+def _spent_chart(project_id: UUID, since: datetime, now: datetime) -> Chart:
+    days = _days(since, now)
+    told = count_tokens(project_id=project_id, since=since)
+    costs = Report.objects.filter(
+        project_id=project_id, received_at__gte=since, cost_usd__isnull=False
+    ).aggregate(dollars=Sum("cost_usd", default=0), graded=Count("pk"))
+    standing = list(accumulate(told.get(day, 0) for day in days))
+    finding = tell_spent(
+        tokens=standing[-1], dollars=float(costs["dollars"]), graded=costs["graded"]
+    )
+    if not standing[-1]:
+        return Chart(finding, "", empty="An agent's events tell its tokens, a report its cost.")
+    ticks = [(0, _day_word(days[0])), (len(days) - 1, _day_word(days[-1]))]
+    drawing = draw_steps([Series("tokens", standing, main=True)], ticks)
+    return Chart(finding, "Output tokens by the day their branch began; no budget is set", drawing)
 
 
 def _days(since: datetime, now: datetime) -> list[str]:

@@ -119,6 +119,13 @@ def read_triplets(*, project_id: UUID, days_since: datetime, since: datetime) ->
     )
 
 
+def count_tokens(*, project_id: UUID, since: datetime) -> dict[str, int]:
+    """Output tokens that events told, by the day on which their branch began."""
+    rows = Branch.objects.filter(project_id=project_id, created_at__gte=since).order_by()
+    stamped = rows.annotate(stamp=Stamp("created_at", unit="day"))
+    return dict(stamped.values("stamp").annotate(n=Sum("tokens")).values_list("stamp", "n"))
+
+
 @dataclass(frozen=True, slots=True)
 class AgentCounts:
     """One agent's runs begun since a time, and what became of them; `days` counts runs by day."""

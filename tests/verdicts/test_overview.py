@@ -32,6 +32,8 @@ from verel_site.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
 
+# Nothing is asked of graders and adjudications where nobody has judged a pair.
+AGREEMENT_QUERIES = 3
 NOW = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 
 
@@ -225,6 +227,49 @@ def test_other_projects_are_not_counted(project: Project, ines: Actor) -> None:
     assert page.agents == ()
 
 
+def judge(project: Project, people: int) -> None:
+    """A pair that so many reviewers judge."""
+    _, trunk = make_run(project)
+    append(trunk, make_message("user", "Cap it."))
+    forks = [make_fork(trunk, 2, f"Dose = {n}mg").branch for n in (1, 2)]
+    for fork in forks:
+        append(fork, make_message("assistant", f"done {fork.number}"))
+    reviewers = [make_person(project) for _ in range(people)]
+    pair = open_comparison(left=forks[0].pk, right=forks[1].pk, actor=reviewers[0], required=people)
+    for reviewer in reviewers:
+        draw_sides(comparison_id=pair.pk, reviewer=reviewer)
+        label_comparison(comparison_id=pair.pk, actor=reviewer, choice="left")
+
+
+def test_who_decides_how_much_is_told_and_the_readers_own_bar_is_marked(
+    project: Project, ines: Actor
+) -> None:
+    assert read(project).people.finding == "Nobody decided anything in this time"
+    make_merge(project, ines)
+    assert read(project).people.finding == f"{ines.name} took every decision"
+    make_merge(project, ines)
+    judge(project, people=1)
+    page = read_overview(project=project, key="7d", now=timezone.now(), reader=ines.user_id)
+    assert "% of the decisions of 2 people" in page.people.finding
+    assert str(page.people.drawing).count("bar human") == 1
+
+
+def test_what_agents_wrote_and_graders_cost_is_summed_by_day(project: Project, ines: Actor) -> None:
+    assert read(project).spent.finding == "Nothing was told of what work costs"
+    _run, trunk = make_run(project)
+    Branch.objects.filter(pk=trunk.pk).update(tokens=1_900)
+    push(trunk, cost_usd=1.25)
+    page = read(project)
+    assert page.spent.finding == "Agents wrote 1,900 tokens, graders told $1.25"
+    assert "1,900 tokens" in str(page.spent.drawing)
+
+
+def test_agreement_stands_on_the_overview_once_two_have_judged_a_pair(project: Project) -> None:
+    assert read(project).agreement.drawing is None
+    judge(project, people=2)
+    assert "Cohen" in read(project).agreement.note
+
+
 def test_the_page_shows_its_findings_and_is_closed_to_strangers(
     client: Client, project: Project, ines: Actor
 ) -> None:
@@ -235,7 +280,8 @@ def test_the_page_shows_its_findings_and_is_closed_to_strangers(
         html = client.get(f"{url}?range={key}").content.decode()
         assert "agents were busiest around" in html
         assert "<b>evil" not in html
-        assert len(re.findall(r'role="img"', html)) == 3
+        # Pace, triplets, decisions by person, and the agent's spark.
+        assert len(re.findall(r'role="img"', html)) == 4
     assert 'href="?range=24h"' in html
     client.force_login(make_user(make_project()))
     assert client.get(url).status_code == 404
@@ -254,6 +300,12 @@ def test_the_number_of_queries_is_constant(client: Client, project: Project, ine
         append(merge.run.branches.get(number=0).children.create(
             project=project, run=merge.run, number=9, fork_seq=1, base=1,
         ), *[make_message("assistant", str(n)) for n in range(20)])  # fmt: skip
-    _, trunk = make_run(project)
+    run, trunk = make_run(project)
     ask(trunk, at=timezone.now())
-    assert measure() == empty
+    judge(project, people=2)
+    Branch.objects.filter(run=run).update(tokens=900)
+    assert measure() <= empty + AGREEMENT_QUERIES
+    told = measure()
+    for _ in range(3):
+        judge(project, people=3)
+    assert measure() == told

@@ -45,6 +45,25 @@ def tell_waits(ages: Sequence[float]) -> str:
     return f"{len(ages):,} items wait, the oldest for {duration(max(ages))}"
 
 
+def tell_people(counts: Sequence[tuple[str, int]]) -> str:
+    """Who decides how much; `counts` by name, the largest first."""
+    if not counts:
+        return "Nobody decided anything in this time"
+    name, most = counts[0]
+    if len(counts) == 1:
+        return f"{name} took every decision"
+    share = round(100 * most / sum(number for _, number in counts))
+    return f"{name} took {share}\N{NO-BREAK SPACE}% of the decisions of {len(counts):,} people"
+
+
+def tell_spent(*, tokens: int, dollars: float, graded: int) -> str:
+    """What agents and graders used."""
+    if not tokens and not graded:
+        return "Nothing was told of what work costs"
+    cost = f"graders told ${dollars:,.2f}" if graded else "no grader told its cost"
+    return f"Agents wrote {count(tokens, 'token')}, {cost}"
+
+
 def tell_triplets(*, standing: int, withdrawn: int) -> str:
     if not standing and not withdrawn:
         return "No triplet has come of a merge yet"

@@ -15,5 +15,7 @@ from verel_site.kit.htmx import render_page
 def show_overview(request: HttpRequest, slug: str) -> HttpResponse:
     project = get_project(actor=request_actor(request), slug=slug)
     key = request.GET.get("range", "")
-    page = read_overview(project=project, key=key, now=timezone.now())
+    page = read_overview(
+        project=project, key=key, now=timezone.now(), reader=request_actor(request).user_id
+    )
     return render_page(request, "verdicts/overview.html", page)

@@ -168,6 +168,38 @@ def draw_ages(
     return draw_svg(across, down, parts, f"Waiting: {said}")
 
 
+_NAME_LETTERS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One bar by name; `mine` is the reader's own, in blue."""
+
+    name: str
+    count: int
+    mine: bool = False
+
+
+def draw_counts(counts: Sequence[Share], *, label: str, across: int = 440) -> SafeString:
+    """One bar a name, in the order that is given. `label` names the figure."""
+    left, right, top = 138, 48, 4
+    most = max((one.count for one in counts), default=0) or 1
+    down = top + len(counts) * _AGE_ROW + 6
+    parts = []
+    for index, one in enumerate(counts):
+        y = top + index * _AGE_ROW
+        length = one.count / most * (across - left - right)
+        name = one.name if len(one.name) <= _NAME_LETTERS else f"{one.name[: _NAME_LETTERS - 1]}…"
+        parts.append(draw_text(left - 10, y + 15, name, "label" if one.mine else "label-2", "end"))
+        parts.append(
+            draw_bar(left, y + 4, length, _AGE_ROW - 9, "bar human" if one.mine else "bar")
+        )
+        parts.append(draw_text(left + length + 7, y + 15, f"{one.count:,}", "label"))
+    parts.append(draw_line(left, top, left, down - 6, "axis"))
+    said = ", ".join(f"{one.name} {one.count:,}" for one in counts) or "nobody"
+    return draw_svg(across, down, parts, f"{label}: {said}")
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """A running total, one value a day. `main` draws it in ink over its area, else soft."""
