@@ -148,17 +148,20 @@ def addresses(world: World, client: Client) -> tuple[list[str], list[str]]:
     kinds = {item.kind: item for item in Item.objects.filter(state=Item.State.OPEN)}
     assert set(kinds) == {kind.name for kind in all_kinds()}
     found += [f"/inbox/{item.pk}/" for item in kinds.values()]
-    pages, files = [], []
+    pages: list[str] = []
+    files: list[str] = []
     for address in dict.fromkeys(found):
         answer = client.get(address, follow=True)
         if answer.status_code != 200:
             continue
         html = answer["Content-Type"].startswith("text/html")
-        whole = html and b"<html" in b"".join(
-            answer.streaming_content if answer.streaming else [answer.content]
-        )
+        whole = html and b"<html" in body_of(answer)
         (pages if whole else files).append(address)
     return pages, files
+
+
+def body_of(answer: Any) -> bytes:
+    return b"".join(answer.streaming_content if answer.streaming else [answer.content])
 
 
 @pytest.fixture
@@ -226,7 +229,7 @@ def test_files_are_attachments_that_nothing_runs_and_no_sheet_computes(
     for path in places[1]:
         answer = client.get(path, follow=True)
         assert answer["X-Content-Type-Options"] == "nosniff", path
-        body = b"".join(answer.streaming_content if answer.streaming else [answer.content])
+        body = body_of(answer)
         kind = answer["Content-Type"].partition(";")[0]
         if kind == "text/html":
             # A part of a page, as it is put into one.
