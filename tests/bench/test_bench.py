@@ -73,6 +73,23 @@ def test_it_measures_in_no_installation_but_its_own() -> None:
         call_command("bench", "append", "--inside")
 
 
+def test_a_benchmark_runs_on_a_postgresql_of_its_own() -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "bench", "bytes", "--tiny", "--json", "--postgresql"],
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "verel_site.settings"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {(line["name"], line["database"]) for line in lines} == {
+        ("bytes.plain", "postgresql"),
+        ("bytes.zstd", "postgresql"),
+    }
+
+
 def test_every_benchmark_runs_at_two_sizes_in_a_database_that_is_gone_afterwards(
     tmp_path: Path,
 ) -> None:

@@ -17,22 +17,42 @@ import psycopg
 from django.conf import settings
 from psycopg import sql
 
+from verel_site.servers.postgresql import PostgreSQL
+from verel_site.servers.together import find_postgresql
+
 # What would reach beyond the scratch, or change what is measured.
 DROPPED: Final = ("VEREL_REDIS_URL", "VEREL_EVENT_KEYS", "VEREL_EVENT_CODEC", "VEREL_DEBUG")
 
 
 @contextmanager
-def scratch_environment() -> Iterator[dict[str, str]]:
-    """The environment of a child process: a server of the same kind, a database of no other use."""
+def scratch_environment(*, own_server: bool = False) -> Iterator[dict[str, str]]:
+    """The environment of a child process: a server of the same kind, a database of no other use.
+
+    With `own_server` it is a PostgreSQL that is started for it, from this system or the wheels,
+    and flushes as it does in production.
+    """
     with TemporaryDirectory(prefix="verel-bench-") as folder:
+        # The account that a server runs under may look into it.
+        Path(folder).chmod(0o755)
         env = {name: value for name, value in os.environ.items() if name not in DROPPED}
         env |= {
             "VEREL_HOME": folder,
             "VEREL_ARCHIVE_URL": f"file://{folder}/archive",
             "DJANGO_SETTINGS_MODULE": "verel_site.bench.settings",
         }
-        with _scratch_database(Path(folder)) as url:
+        place = _own_server if own_server else _scratch_database
+        with place(Path(folder)) as url:
             yield {**env, "VEREL_DATABASE_URL": url}
+
+
+@contextmanager
+def _own_server(folder: Path) -> Iterator[str]:
+    server = PostgreSQL(folder / "postgresql", find_postgresql())
+    try:
+        server.start()
+        yield server.url
+    finally:
+        server.stop()
 
 
 @contextmanager

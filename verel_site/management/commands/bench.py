@@ -23,6 +23,9 @@ class Command(BaseCommand):
         parser.add_argument("--quick", action="store_true", help="at a quarter of the sizes")
         parser.add_argument("--tiny", action="store_true", help="see that it runs, not how fast")
         parser.add_argument("--sizes", type=int, nargs=2, help="two other sizes, the smaller first")
+        parser.add_argument(
+            "--postgresql", action="store_true", help="on a PostgreSQL that is started for it"
+        )
         parser.add_argument("--inside", action="store_true", help="in this very installation")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,7 +38,7 @@ class Command(BaseCommand):
         # Each in a fresh database, so that none is measured on top of another's rows.
         failed = []
         for cases in [chosen] if options["tiny"] else [[case] for case in chosen]:
-            with scratch_environment() as env:
+            with scratch_environment(own_server=options["postgresql"]) as env:
                 done = subprocess.run(_inside(cases, options), env=env, cwd=settings.BASE_DIR)
             failed += [case.name for case in cases if done.returncode]
         if failed:
