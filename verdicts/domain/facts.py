@@ -148,18 +148,15 @@ _packed_words = lru_cache(4096)(_packed)
 def _packed_issue(issue: IssueFacts) -> str:
     words = _packed_words(issue.kind, issue.severity, issue.confidence, issue.source)
     mark, message, locator = issue.fingerprint, issue.message, issue.locator
-    if (
-        len(message) < len(_SIZES)
-        and len(locator) < len(_SIZES)
-        and len(mark) < len(_SIZES)
-        and message.isascii()
-        and locator.isascii()
-        and mark.isascii()
-    ):
-        return (
-            f"{words}{_SIZES[len(mark)]}{mark}"
-            f"{_SIZES[len(message)]}{message}{_SIZES[len(locator)]}{locator}"
-        )
+    if mark.isascii() and message.isascii() and locator.isascii():
+        try:
+            return (
+                f"{words}{_SIZES[len(mark)]}{mark}"
+                f"{_SIZES[len(message)]}{message}{_SIZES[len(locator)]}{locator}"
+            )
+        except IndexError:
+            # One that is longer than the sizes that are told beforehand.
+            pass
     return words + _packed(mark, message, locator)
 
 

@@ -6,10 +6,9 @@ place of another's: a clean pyright says nothing about what mypy found. Reports 
 (equal order) count together. Older reports serve the N-of-M vote of an advisory grader only.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
-from operator import itemgetter
+from itertools import chain
 
 from verdicts.domain.facts import (
     Decision,
@@ -28,9 +27,9 @@ from verdicts.domain.terms import (
     GATING_SEVERITY,
     PRECISE,
     QUARANTINE_CEILING,
-    SEVERITY_RANKS,
     Confidence,
     Grader,
+    IssueKind,
     Severity,
     Verdict,
 )
@@ -50,7 +49,6 @@ _ADVICE = "advice"
 _QUARANTINE = "in quarantine as flaky"
 _WARNING_RANK = Severity.WARNING.rank
 _GATING_RANK = GATING_SEVERITY.rank
-_rank_of = itemgetter(2)
 
 
 def clamp(severity: Severity, ceiling: Severity) -> Severity:
@@ -109,6 +107,8 @@ class _Weighed:
 
 def _weigh(grader: Grader, tool: str, reports: list[ReportFacts], advisory_window: int) -> _Weighed:
     ran = [report for report in reports if not report.errored]
+    if len(ran) == len(reports) == 1:
+        return _Weighed(grader, tool, ran=(ran[0],), errored=(), window=(ran[0],))
     last = max((report.order for report in ran), default=None)
     orders = sorted({report.order for report in ran}, reverse=True)[: max(advisory_window, 1)]
     return _Weighed(
@@ -195,34 +195,86 @@ def _content_reasons(
     return reasons
 
 
-# An issue, what it weighs and the rank of that.
-type _Finding = tuple[IssueFacts, Severity, int]
-# By who found them: a grader, in the order of graders, or a tool of the server's own by its name.
-type _Findings = Mapping[str, list[_Finding]]
+@dataclass(frozen=True, slots=True)
+class _Weight:
+    """What all issues of one speaker weigh that are alike: the severity after clamping and its
+    rank, how a reason begins, and whether it may contradict what another precise grader finds."""
+
+    rank: int
+    opening: str
+    contradicts: bool
 
 
-def _findings(weighed: _Weighed, quarantined: frozenset[str]) -> list[_Finding]:
-    """What one tool's reports weigh, clamped, and for an advisory grader after its vote."""
-    counted = weighed.counted
-    if weighed.grader in ADVISORY:
-        counted = _voted(weighed) + weighed.errored
-    weights = _WEIGHTS[weighed.grader in ADVISORY]
-    found = [
-        (issue, severity, SEVERITY_RANKS[severity])
-        for report in counted
-        for issue in report.issues
-        for severity in (weights[issue.severity, issue.confidence, issue.source],)
-    ]
-    return [_held(finding, quarantined) for finding in found] if quarantined else found
+class _Weights(dict[tuple[Severity, Confidence, Grader, IssueKind], _Weight]):
+    """By severity, confidence, source and kind: worked out once for each that occurs, and looked up
+    for each of thousands of issues.
+
+    `speaker` is a grader, or a tool of the server's own by its name; `held` are weights in
+    quarantine: a flaky one warns and does not fail.
+    """
+
+    def __init__(self, speaker: str, *, advisory: bool, held: bool = False) -> None:
+        self._speaker, self._advisory, self._held = speaker, advisory, held
+
+    def __missing__(self, key: tuple[Severity, Confidence, Grader, IssueKind]) -> _Weight:
+        severity, confidence, source, kind = key
+        weighs = _WEIGHTS[self._advisory][severity, confidence, source]
+        word = weighs if weighs == severity else _ADVICE
+        if self._held:
+            weighs, word = clamp(weighs, QUARANTINE_CEILING), _QUARANTINE
+        precise = source in PRECISE and confidence != Confidence.LOW
+        weight = _Weight(
+            weighs.rank, f"{self._speaker}: {word}, {kind}", precise and not self._held
+        )
+        self[key] = weight
+        return weight
 
 
-def _held(finding: _Finding, quarantined: frozenset[str]) -> _Finding:
-    """A flaky one, in quarantine, warns and does not fail."""
-    issue, severity, _ = finding
-    if issue.fingerprint not in quarantined:
-        return finding
-    held = clamp(severity, QUARANTINE_CEILING)
-    return issue, held, held.rank
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What one speaker found: a grader by all its tools, or one tool of the server's own. `weights`
+    and their `ranks` are of the `issues` in turn; `worst` is the highest rank, or -1."""
+
+    grader: Grader
+    by_server: bool
+    issues: list[IssueFacts]
+    weights: list[_Weight]
+    ranks: list[int]
+    worst: int
+
+    @property
+    def worst_issue(self) -> IssueFacts | None:
+        """The first of the worst."""
+        return self.issues[self.ranks.index(self.worst)] if self.ranks else None
+
+    @property
+    def warned(self) -> int:
+        """How many of them warn or fail."""
+        return len([None for rank in self.ranks if rank >= _WARNING_RANK])
+
+
+def _find(
+    speaker: str, grader: Grader, tools: Iterable[_Weighed], quarantined: frozenset[str]
+) -> _Findings:
+    """What a speaker's reports weigh, clamped, and for an advisory grader after its vote."""
+    advisory = grader in ADVISORY
+    counted = chain.from_iterable(
+        _voted(tool) + tool.errored if advisory else tool.counted for tool in tools
+    )
+    issues = list(chain.from_iterable([report.issues for report in counted]))
+    table = _Weights(speaker, advisory=advisory)
+    weights = [table[one.severity, one.confidence, one.source, one.kind] for one in issues]
+    if quarantined:
+        held = _Weights(speaker, advisory=advisory, held=True)
+        weights = [
+            held[one.severity, one.confidence, one.source, one.kind]
+            if one.fingerprint in quarantined
+            else weight
+            for one, weight in zip(issues, weights, strict=True)
+        ]
+    ranks = [weight.rank for weight in weights]
+    by_server = speaker is not grader
+    return _Findings(grader, by_server, issues, weights, ranks, max(ranks, default=-1))
 
 
 def _voted(weighed: _Weighed) -> tuple[ReportFacts, ...]:
@@ -243,80 +295,78 @@ def _warns(report: ReportFacts) -> bool:
     )
 
 
-def _disagreements(findings: _Findings, quarantined: frozenset[str]) -> list[Reason]:
+def _disagreements(findings: Iterable[_Findings]) -> list[Reason]:
     """Precise graders that name one kind at one place and stand on two sides of the gate."""
-    by_place: dict[tuple[str, str], dict[Grader, bool]] = {}
-    precise = [grader for grader in _ORDER if grader in PRECISE and grader in findings]
-    for grader in precise if len(precise) > 1 else ():
-        gating, calm = _places(findings[grader], quarantined)
-        for place in gating | calm:
-            by_place.setdefault(place, {})[grader] = place in gating
+    precise = [one for one in findings if one.grader in PRECISE and not one.by_server]
+    gating = {one.grader: _gating_places(one) for one in precise} if precise[1:] else {}
+    disputed = frozenset().union(*gating.values())
+    if not disputed:
+        return []
+    calm = {one.grader: _calm_places(one, {locator for _, locator in disputed}) for one in precise}
     reasons = []
-    for (kind, locator), sides in sorted(by_place.items()):
-        if len(set(sides.values())) > 1:
+    for place in sorted(disputed):
+        sides = {grader for grader in calm if place in calm[grader] - gating[grader]}
+        if sides:
+            sides |= {grader for grader in gating if place in gating[grader]}
             named = " and ".join(side for side in Grader if side in sides)
-            text = f"{named} disagree on {kind} at {locator}: this needs a person"
+            text = f"{named} disagree on {place[0]} at {place[1]}: this needs a person"
             reasons.append(Reason("disagreement", None, text))
     return reasons
 
 
-def _places(
-    findings: list[_Finding], quarantined: frozenset[str]
-) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Where a precise grader finds what gates, and what does not; a place may be in both.
-
-    A low-confidence finding contradicts nobody, nor does one in quarantine.
-    """
-    sides: tuple[set[tuple[str, str]], set[tuple[str, str]]] = set(), set()
-    for issue, _, rank in findings:
-        if (
-            issue.locator
-            and issue.source in PRECISE
-            and issue.confidence != Confidence.LOW
-            and issue.fingerprint not in quarantined
-        ):
-            sides[rank < _GATING_RANK].add((issue.kind, issue.locator))
-    return sides
+# Where a precise grader finds what gates, and what does not: a place may be in both. A finding of
+# low confidence contradicts nobody, nor does one in quarantine.
+def _gating_places(findings: _Findings) -> set[tuple[str, str]]:
+    return {
+        (issue.kind, issue.locator)
+        for issue, weight in zip(findings.issues, findings.weights, strict=True)
+        if weight.rank >= _GATING_RANK and weight.contradicts and issue.locator
+    }
 
 
-def _issue_reasons(findings: _Findings, quarantined: frozenset[str]) -> list[Reason]:
-    reasons = []
-    for speaker, found in findings.items():
-        told = {word: f"{speaker}: {word}, " for word in (*Severity, _ADVICE, _QUARANTINE)}
-        for issue, severity, rank in found:
-            if rank < _WARNING_RANK:
-                continue
-            word = severity if severity == issue.severity else _ADVICE
-            if quarantined and issue.fingerprint in quarantined:
-                word = _QUARANTINE
-            place = f" at {issue.locator}" if issue.locator else ""
-            # Joined, since a text that is formatted asks every word for its format first.
-            parts = (told[word], issue.kind, place, ": ", issue.message)
-            reasons.append(Reason("issue", _grader_of(speaker), "".join(parts)))
-    return reasons
+def _calm_places(findings: _Findings, locators: set[str]) -> set[tuple[str, str]]:
+    """Those at the named locators, which are few, where most findings are elsewhere."""
+    return {
+        (issue.kind, issue.locator)
+        for issue, weight in zip(findings.issues, findings.weights, strict=True)
+        if issue.locator in locators and weight.rank < _GATING_RANK and weight.contradicts
+    }
 
 
-def _grader_of(speaker: str) -> Grader:
-    """The server's own tools are none of the graders that have a name."""
-    return speaker if isinstance(speaker, Grader) else Grader.OTHER
+def _issue_reasons(findings: Iterable[_Findings]) -> list[Reason]:
+    # As a tuple is made: a named one's own constructor is a function in Python, called for each.
+    make = tuple.__new__
+    return [
+        make(
+            Reason,
+            (
+                "issue",
+                one.grader,
+                f"{weight.opening} at {issue.locator}: {issue.message}"
+                if issue.locator
+                else f"{weight.opening}: {issue.message}",
+            ),
+        )
+        for one in findings
+        for issue, weight in zip(one.issues, one.weights, strict=True)
+        if weight.rank >= _WARNING_RANK
+    ]
 
 
-def _attributions(findings: _Findings) -> dict[str, Grader]:
-    """Each fingerprint that warned or failed, and the grader that gave it its highest severity."""
-    best: dict[str, int] = {}
+def _attributions(findings: Sequence[_Findings]) -> dict[str, Grader]:
+    """Each fingerprint that warned or failed, and the grader that gave it its highest severity; of
+    equals the first in the order of graders."""
     by: dict[str, Grader] = {}
-    for speaker, found in findings.items():
-        grader = _grader_of(speaker)
-        for issue, _, rank in found:
-            # Of equals the first in the order of graders.
-            if rank >= _WARNING_RANK and rank > best.get(issue.fingerprint, 0):
-                best[issue.fingerprint] = rank
-                by[issue.fingerprint] = grader
-    return dict(sorted(by.items()))
+    levels = set().union(*(one.ranks for one in findings))
+    for level in sorted(rank for rank in levels if rank >= _WARNING_RANK):
+        for one in reversed(findings):
+            pairs = zip(one.issues, one.ranks, strict=True)
+            marks = [issue.fingerprint for issue, rank in pairs if rank == level]
+            by |= dict.fromkeys(marks, one.grader)
+    return by
 
 
-def _worst(findings: Iterable[_Finding]) -> Verdict:
-    rank = max((rank for _, _, rank in findings), default=-1)
+def _verdict_of(rank: int) -> Verdict:
     if rank >= _GATING_RANK:
         return Verdict.FAIL
     return Verdict.WARN if rank >= _WARNING_RANK else Verdict.PASS
@@ -325,7 +375,7 @@ def _worst(findings: Iterable[_Finding]) -> Verdict:
 def _standing(
     grader: Grader,
     weighed: tuple[_Weighed, ...],
-    findings: list[_Finding],
+    findings: _Findings | None,
     unproven: list[Reason],
     *,
     required: bool,
@@ -334,7 +384,7 @@ def _standing(
     def stand(verdict: str, why: str, proof: str = "") -> Standing:
         return Standing(grader, verdict, grader in ADVISORY, why, proof, required)
 
-    if not weighed:
+    if not weighed or findings is None:
         if stale:
             return stand("stale", "graded an older head")
         return stand("pending", "no report on this head")
@@ -346,22 +396,21 @@ def _standing(
     proof = next((_proof(report) for report in ran if report.receipt), "")
     if unproven:
         return stand("fail", "; ".join(reason.text for reason in unproven), proof)
-    verdict = _worst(findings)
-    worst = max(findings, key=_rank_of, default=None)
+    verdict, worst = _verdict_of(findings.worst), findings.worst_issue
     if worst is None or verdict == Verdict.PASS:
         why = next((report.summary for report in ran if report.summary), "0 findings")
     else:
-        count = sum([rank >= _WARNING_RANK for _, _, rank in findings])
-        message = worst[0].message
-        why = message if count == 1 else f"{count} findings: {message}"
+        count = findings.warned
+        why = worst.message if count == 1 else f"{count} findings: {worst.message}"
     return stand(verdict, f"advice: {why}" if grader in ADVISORY else why, proof)
 
 
-def _standing_of_server(name: str, findings: list[_Finding]) -> Standing:
-    worst = max(findings, key=_rank_of, default=None)
-    more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
-    why = f"{worst[0].message}{more}" if worst else "0 findings"
-    return Standing(Grader.OTHER, _worst(findings), False, why, "", name=name)
+def _standing_of_server(name: str, findings: _Findings) -> Standing:
+    worst, count = findings.worst_issue, len(findings.issues)
+    more = f" and {count - 1} more" if count > 1 else ""
+    why = f"{worst.message}{more}" if worst else "0 findings"
+    verdict = _verdict_of(findings.worst)
+    return Standing(Grader.OTHER, verdict, False, why, "", name=name)
 
 
 def _proof(report: ReportFacts) -> str:
@@ -434,30 +483,30 @@ def decide_gate(
                     inputs_digest=inputs_digest,
                 )
             )
-    findings: dict[str, list[_Finding]] = {
-        grader: [finding for tool in tools for finding in _findings(tool, quarantined)]
-        for grader, tools in weighed.items()
+    findings: dict[str, _Findings] = {
+        grader: _find(grader, grader, tools, quarantined) for grader, tools in weighed.items()
     }
     for tool in (tool for tools in served.values() for tool in tools):
-        findings[tool.tool] = _findings(tool, quarantined)
-    return _reduced(wanted, weighed, findings, unproven, stale_graders, quarantined)
+        findings[tool.tool] = _find(tool.tool, Grader.OTHER, [tool], quarantined)
+    return _reduced(wanted, weighed, findings, unproven, stale_graders)
 
 
 def _reduced(
     wanted: list[RequiredGrader],
     weighed: dict[Grader, tuple[_Weighed, ...]],
-    findings: _Findings,
+    findings: Mapping[str, _Findings],
     unproven: dict[Grader, list[Reason]],
     stale_graders: frozenset[Grader],
-    quarantined: frozenset[str],
 ) -> Decision:
+    found = list(findings.values())
     failures = [
         *_absent_reasons(wanted, weighed),
         *(reason for reasons in unproven.values() for reason in reasons),
-        *_disagreements(findings, quarantined),
+        *_disagreements(found),
     ]
     graded = any(tool.ran for tools in weighed.values() for tool in tools)
-    verdict = Verdict.FAIL if failures else _worst(chain.from_iterable(findings.values()))
+    worst = max((one.worst for one in found), default=-1)
+    verdict = Verdict.FAIL if failures else _verdict_of(worst)
     ungraded = [] if graded else [Reason("nothing_graded", None, "nothing graded this head")]
     if ungraded and verdict == Verdict.PASS:
         verdict = Verdict.WARN
@@ -465,15 +514,13 @@ def _reduced(
     return Decision(
         verdict=verdict,
         graded=graded,
-        reasons=tuple(
-            dict.fromkeys([*failures, *_issue_reasons(findings, quarantined), *ungraded])
-        ),
-        attributions=_attributions(findings),
+        reasons=tuple(dict.fromkeys([*failures, *_issue_reasons(found), *ungraded])),
+        attributions=_attributions(found),
         standings=tuple(
             _standing(
                 grader,
                 weighed.get(grader, ()),
-                findings.get(grader, []),
+                findings.get(grader),
                 unproven.get(grader, []),
                 required=grader in asked,
                 stale=grader in stale_graders,
@@ -481,9 +528,7 @@ def _reduced(
             for grader in sorted({*asked, *weighed, *stale_graders}, key=_ORDER.__getitem__)
         )
         + tuple(
-            _standing_of_server(speaker, found)
-            for speaker, found in findings.items()
-            if not isinstance(speaker, Grader)
+            _standing_of_server(speaker, one) for speaker, one in findings.items() if one.by_server
         ),
     )
 
@@ -516,7 +561,6 @@ def _ranked(reports: Collection[ReportFacts]) -> list[ReportFacts]:
     def place(report: ReportFacts) -> tuple[int, str, int]:
         return _ORDER[report.grader], report.tool, report.order
 
-    ranked = sorted(reports, key=place)
-    if any(place(one) == place(other) for one, other in pairwise(ranked)):
-        ranked.sort(key=lambda report: (place(report), repr(report)))
-    return ranked
+    if len(set(map(place, reports))) < len(reports):
+        return sorted(reports, key=lambda report: (place(report), repr(report)))
+    return sorted(reports, key=place)

@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,3 +122,15 @@ def median_seconds(act: Callable[[], object], times: int) -> float:
         act()
         taken.append(time.perf_counter() - started)
     return statistics.median(taken)
+
+
+def medians_in_turns(acts: Sequence[Callable[[], object]], times: int) -> list[float]:
+    """The median time of each, taken in turns after one round that does not count: what slows the
+    machine down for a while slows all of them."""
+    taken: list[list[float]] = [[] for _ in acts]
+    for _ in range(times + 1):
+        for one, act in zip(taken, acts, strict=True):
+            started = time.perf_counter()
+            act()
+            one.append(time.perf_counter() - started)
+    return [statistics.median(one[1:]) for one in taken]
