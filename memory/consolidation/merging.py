@@ -30,15 +30,15 @@ def merge(job: Consolidation) -> Window:
         if head is row:
             row.is_head, row.fate = True, Fate.READY.value
         else:
-            row.fate = Fate.MERGED.value
             _take_in(head, row)
         grown[head.pk] = head
-    moved = {row.pk: row for row in rows} | grown
+    taken_in = [row.pk for row in rows if not row.is_head]
 
     def write() -> Counter[str]:
         Candidate.objects.bulk_update(
-            moved.values(), ["is_head", "fate", "sources", "episodes", "score", "precise"]
+            grown.values(), ["is_head", "fate", "sources", "episodes", "score", "precise"]
         )
+        Candidate.objects.filter(pk__in=taken_in).update(fate=Fate.MERGED.value)
         return Counter()
 
     counts = Counter(merged=sum(row.is_head for row in rows))

@@ -29,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--inside", action="store_true", help="in this very installation")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        chosen = pick_cases(options["names"])
+        chosen = pick_cases(options["names"], exactly=options["inside"])
         if options["sizes"]:
             check_sizes(chosen, *options["sizes"])
         if options["inside"]:
@@ -55,15 +55,17 @@ class Command(BaseCommand):
                 self.stdout.flush()
 
 
-def pick_cases(names: list[str]) -> list[Case]:
-    """Raises CommandError, with the names that there are."""
+def pick_cases(names: list[str], *, exactly: bool = False) -> list[Case]:
+    """Each name stands for itself and, unless `exactly`, for what begins with it and a point. Raises
+    CommandError, with the names that there are."""
     known = all_cases()
     if names == ["all"]:
         return list(known.values())
     unknown = [name for name in names if name not in known]
     if unknown:
         raise CommandError(f"No benchmark {unknown[0]!r}; there are {', '.join(known)}, all.")
-    return [known[name] for name in names]
+    roots = () if exactly else tuple(f"{name}." for name in names)
+    return [case for name, case in known.items() if name in names or name.startswith(roots)]
 
 
 def check_sizes(cases: list[Case], first: int, second: int) -> None:
