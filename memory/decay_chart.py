@@ -26,7 +26,8 @@ LEFT, RIGHT, TOP, FOOT = 26, 148, 12, 24
 @dataclass(frozen=True, slots=True)
 class Fading:
     """`uses` are (when, how many retrievals there were after it), the making first; `supports` when
-    an independent run raised the confidence. `ahead` draws the curve of a promotion too."""
+    an independent run raised the confidence. `ahead` draws the curve of a promotion too, `fitted` one
+    that logs say."""
 
     now: datetime
     curve: Curve
@@ -34,6 +35,7 @@ class Fading:
     confidence: float
     supports: Sequence[datetime]
     ahead: bool = True
+    fitted: Curve | None = None
 
 
 def days_between(earlier: datetime, later: datetime) -> float:
@@ -184,6 +186,15 @@ def _draw_ahead(
             draw_text(end, high, "strength if promoted", "label human"),
         ]
     parts.append(draw_text(end, low, "strength if left" if two else "strength", "label-2"))
+    if fading.fitted is not None:
+        fitted = _ahead(fading, fading.fitted, span)
+        placed = place_y(fitted[-1][1]) + 4
+        if low - 13 < placed < low + 13:
+            placed = low + 13
+        parts += [
+            draw_polyline([(place_x(d), place_y(v)) for d, v in fitted], "curve lane ahead"),
+            draw_text(end, placed, "strength as fitted", "label-2"),
+        ]
     return parts
 
 

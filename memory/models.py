@@ -10,7 +10,7 @@ from memory.consolidation_models import Candidate as Candidate
 from memory.consolidation_models import Consolidation as Consolidation
 from memory.consolidation_models import KnownFault as KnownFault
 from memory.consolidation_models import SalientEpisode as SalientEpisode
-from memory.domain.strength import Curve, curve_of
+from memory.domain.strength import TABLE, Curve, curve_of
 from memory.domain.terms import (
     Answer,
     Grounding,
@@ -254,6 +254,34 @@ class Evidence(models.Model):
 
     def __str__(self) -> str:
         return f"event {self.event_id} on {self.record_id}"
+
+
+class CurveFit(models.Model):
+    """How fast one type of item faded by a project's own contexts; shown, and adopted by nobody."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
+    item_type = models.CharField(max_length=16, choices=type_choices)
+    base_days = models.FloatField()
+    beta = models.FloatField()
+    log_likelihood = models.FloatField()
+    default_log_likelihood = models.FloatField()
+    trials = models.PositiveIntegerField()
+    spread = models.FloatField(help_text="of the logarithms of the ages")
+    fitted_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "item_type"], name="curve_fit_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.item_type}: {self.base_days:.0f} days, {self.beta:.2f}"
+
+    @property
+    def curve(self) -> Curve:
+        """With the default's floor, which is a policy and is not fitted."""
+        floor = TABLE[ItemType(self.item_type)].floor
+        return Curve(self.base_days, self.beta, floor, fitted=True)
 
 
 class PairScore(models.Model):

@@ -1,8 +1,6 @@
 """The page of one record, which is also where its promotion is reviewed: what it says, what speaks
 for it, what it collides with, how it fades, and what people did."""
 
-import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +21,7 @@ from memory.domain.screening import strip_hidden
 from memory.domain.terms import Kind, RequestState, Standing, Trust
 from memory.evidence import evidence_digest, list_evidence
 from memory.models import (
+    CurveFit,
     Evidence,
     PromotionDecision,
     PromotionRequest,
@@ -32,6 +31,7 @@ from memory.models import (
 )
 from memory.skill_files import SkillFiles, read_skill_files
 from memory.storage.recall_index import find_words
+from memory.word_changes import Piece, compare_words
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Right
@@ -76,7 +76,6 @@ SHOWN_PROPOSALS: Final = 40
 SHOWN_DECISIONS: Final = 6
 NEIGHBOURS: Final = 8
 LIKE: Final = 0.4
-_PART: Final = re.compile(r"\s+|[^\s]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,31 +142,6 @@ def _flag(row: Record) -> str:
     if row.standing == Standing.SUPPRESSED.value:
         return f"suppressed by {row.suppressed_by.label}" if row.suppressed_by else "suppressed"
     return "" if row.standing == Standing.LIVE.value else row.standing
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Words of a statement; `change` is del, ins or empty."""
-
-    text: str
-    change: str = ""
-
-
-def compare_words(before: str, after: str) -> tuple[Piece, ...]:
-    """What is said now, with what was said before struck out where they differ."""
-    if not before or before == after:
-        return (Piece(after),)
-    left, right = _PART.findall(before), _PART.findall(after)
-    pieces: list[Piece] = []
-    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
-    for tag, a, b, c, d in matcher.get_opcodes():
-        if tag in ("delete", "replace"):
-            pieces.append(Piece("".join(left[a:b]), "del"))
-        if tag in ("insert", "replace"):
-            pieces.append(Piece("".join(right[c:d]), "ins"))
-        if tag == "equal":
-            pieces.append(Piece("".join(right[c:d])))
-    return tuple(pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +296,7 @@ def read_record_page(
     now = timezone.now()
     evidence = list(record.evidence.select_related("run").order_by("position"))
     rivals = read_rivals(record)
+    fit = _read_fit(record)
     retrievals = list(
         Retrieval.objects.filter(record=record)
         .select_related("assembly")
@@ -346,8 +321,8 @@ def read_record_page(
         near=tuple(line_of(row, now) for row in _read_near(record)),
         refusals=tuple(_read_refusals(record)),
         skill=read_skill_files(record, rivals),
-        decay=draw_decay(fading_of(record, now, evidence=evidence, retrievals=retrievals)),
-        curve_words=_curve_words(record),
+        decay=draw_decay(fading_of(record, now, evidence=evidence, retrievals=retrievals, fit=fit)),
+        curve_words=_curve_words(record, fit),
         history=_history(record, evidence, requests),
         uses=tuple(_use(row, project.slug) for row in retrievals[:NEIGHBOURS]),
         request=request,
@@ -467,6 +442,7 @@ def fading_of(
     *,
     evidence: Sequence[Evidence] | None = None,
     retrievals: Sequence[Retrieval] | None = None,
+    fit: CurveFit | None = None,
 ) -> Fading:
     """What a chart of the record shows; reads what it is not given."""
     if evidence is None:
@@ -485,13 +461,26 @@ def fading_of(
         confidence=record.confidence,
         supports=list(first.values()),
         ahead=record.trust != Trust.VERIFIED.value,
+        fitted=fit.curve if fit else None,
     )
 
 
-def _curve_words(record: Record) -> str:
+def _read_fit(record: Record) -> CurveFit | None:
+    """Of its type, where the project's log was long enough; what is verified fades by policy."""
+    rows = CurveFit.objects.filter(project_id=record.project_id, item_type=record.item_type)
+    return None if record.trust == Trust.VERIFIED.value else rows.first()
+
+
+def _curve_words(record: Record, fit: CurveFit | None) -> str:
     curve = record.curve
     what = "whatever is verified" if record.trust == "verified" else ITEM_WORDS[record.item_type]
     told = "fitted to logged retrievals" if curve.fitted else "a default that no log was fitted to"
+    if fit is not None:
+        told += (
+            f". Fitted to {fit.trials:,} trials: half-life "
+            f"{fit.curve.half_life(record.retrieval_count):.0f} days, exponent {fit.beta:.2g}; "
+            "nobody adopted it"
+        )
     return (
         f"{what}: half-life {curve.half_life(record.retrieval_count):.0f} days, "
         f"exponent {curve.beta:g}, floor {curve.floor:g}; {told}"

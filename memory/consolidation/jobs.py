@@ -19,6 +19,7 @@ from django.utils import timezone
 from memory.consolidation import extracting, gating, merging, weighing, writing
 from memory.consolidation.windows import Stage, Window
 from memory.consolidation_models import Candidate, Consolidation, SalientEpisode
+from memory.curve_fits import fit_curves
 from memory.domain.consolidation import Fate, JobState, Step, Trigger
 from memory.domain.terms import Outcome
 from memory.models import Episode
@@ -280,8 +281,14 @@ def _begin(job: Consolidation, step: Step) -> Consolidation:
     return held
 
 
-@transaction.atomic
 def _finish(job: Consolidation) -> Consolidation:
+    """With the curves fitted anew to the contexts that there were since."""
+    fit_curves(project_id=job.project_id)
+    return _close(job)
+
+
+@transaction.atomic
+def _close(job: Consolidation) -> Consolidation:
     held = _hold(job)
     held.state, held.closed_at, held.held_until = JobState.DONE.value, timezone.now(), None
     held.save(update_fields=["state", "closed_at", "held_until"])

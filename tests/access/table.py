@@ -484,6 +484,7 @@ ADMIN: Final[dict[str, Row]] = {
     **LEDGER("memory.consolidation"),
     **LEDGER("memory.candidate"),
     **LEDGER("memory.knownfault"),
+    **LEDGER("memory.curvefit"),
     **LEDGER("memory.salientepisode"),
     **LEDGER("memory.intention"),
     **LEDGER("memory.intentionfire"),

@@ -105,8 +105,8 @@ def test_every_benchmark_runs_at_two_sizes_in_a_database_that_is_gone_afterwards
     )
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    told = {line["name"] for line in lines}
-    assert {case for case in all_cases() if any(name.startswith(case) for name in told)} == set(
+    names = {line["name"] for line in lines}
+    assert {case for case in all_cases() if any(name.startswith(case) for name in names)} == set(
         all_cases()
     )
     for line in lines:

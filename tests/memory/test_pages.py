@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from memory.domain.terms import Answer
 from memory.models import PromotionRequest, Record
 from memory.recall import assemble_context
-from memory.record_page import compare_words
 from memory.requests import request_promotion
 from memory.rules import propose_rule
+from memory.word_changes import compare_words
 from tests.make import make_project, make_user
 from tests.memory.make import (
     CAP,
