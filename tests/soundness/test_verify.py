@@ -98,6 +98,7 @@ def tell_world() -> World:
     make.append(other, make.make_message("assistant", "No."))
     push_proven(make_runner(project), fork, "test", [make_issue("warning")])
     push(trunk, "lint")
+    push(trunk, "dom", [make_issue(kind="overflow", locator="main")])
     kept = _merge(fork, trunk)
     push(other, "test")
     reverted = _merge(other, make.make_fork(other, 2, "Again.").branch)
@@ -436,6 +437,25 @@ DAMAGE: dict[str, tuple[Damage, str, str]] = {
         do('UPDATE verdicts_report SET "order" = 2 WHERE branch_id = %s', pick=the_fork),
         "missing",
         "report 1 on fork 1",
+    ),
+    "how often a failure was seen": (
+        do("UPDATE verdicts_failure SET sightings = 9 WHERE project_id = %s", pick=the_project),
+        "changed",
+        "failure ",
+    ),
+    "a failure that is said to be mended": (
+        do("UPDATE verdicts_failure SET open = NOT open WHERE project_id = %s", pick=the_project),
+        "changed",
+        "failure ",
+    ),
+    "a turn of the failure ledger": (
+        do(
+            "UPDATE verdicts_failureentry SET turn = 'resolved' WHERE branch_id IN "
+            "(SELECT id FROM branches_branch WHERE project_id = %s)",
+            pick=the_project,
+        ),
+        "changed",
+        "failure ",
     ),
     "the gate's decision": (
         do("DELETE FROM verdicts_gatedecision WHERE branch_id = %s", pick=the_fork),
