@@ -2,10 +2,13 @@
 
 import base64
 import os
+import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -23,6 +26,8 @@ from verel_site.servers.valkey import Valkey
 
 # Far below the 20 seconds that a request may wait for a busy pool, with room for a busy machine.
 PROMPT_SECONDS: Final = 8.0
+# Of a server that says nothing it takes some seconds to know; a request would wait for ever.
+FROZEN_SECONDS: Final = 15.0
 AT_ONCE: Final = 12
 # Twice what the bar may be behind, and a busy machine.
 BAR_SECONDS: Final = 60.0
@@ -96,11 +101,11 @@ def client(
         server.clear_away()
 
 
-def prompt[T](ask: Callable[[], T]) -> T:
+def prompt[T](ask: Callable[[], T], within: float = PROMPT_SECONDS) -> T:
     """What it gives, which it gave in time."""
     started = time.monotonic()
     given = ask()
-    assert time.monotonic() - started < PROMPT_SECONDS
+    assert time.monotonic() - started < within
     return given
 
 
@@ -157,6 +162,54 @@ def test_connections_that_a_restart_broke_cost_nobody_a_wait(
     postgresql.stop()
     postgresql.start()
     assert set(prompt(lambda: at_once(lambda: client.person.get(page)))) == {200}
+
+
+@contextmanager
+def frozen(server: PostgreSQL) -> Iterator[None]:
+    """The server and everything that it started, stopped where they are. It holds its connections
+    and its port, and says nothing."""
+    assert server.process is not None
+    pids = descendants(server.process.pid)
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def descendants(pid: int) -> list[int]:
+    """The process and all below it, from the top down."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+    )
+    pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in pairs if parent == one]
+    return found
+
+
+def test_a_frozen_postgresql_is_told_of_in_time_and_serves_on_when_it_thaws(
+    client: Client, postgresql: PostgreSQL
+) -> None:
+    page = f"runs/{client.run}/"
+    assert set(at_once(lambda: client.person.get(page))) == {200}
+    batch = make_batch(3)
+    with frozen(postgresql):
+        answer = prompt(lambda: client.push(batch), FROZEN_SECONDS)
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_away")
+        shown = prompt(partial(client.person.get, page), FROZEN_SECONDS)
+        assert shown.text.count("The database does not answer") == 2
+        many = prompt(lambda: at_once(lambda: client.person.get(page)), FROZEN_SECONDS)
+        assert set(many) == {503}
+    stored = prompt(lambda: client.push(batch))
+    assert stored.status_code == 201
+    assert set(prompt(lambda: at_once(lambda: client.person.get(page)))) == {200}
+    told = [event["event_id"] for event in read_all(client.agent, client.branch)]
+    assert told.count(event_id(batch)) == 1
 
 
 @pytest.fixture
