@@ -192,6 +192,21 @@ def test_every_failing_check_is_told() -> None:
     assert checks(decision) == ["required", "suite", "inputs", "result"]
 
 
+def test_reasons_stand_in_the_order_of_the_checks() -> None:
+    dom = make_issue(kind=IssueKind.OVERFLOW, source=Grader.DOM, locator="#x")
+    ocr = make_issue(INFO, kind=IssueKind.OVERFLOW, source=Grader.OCR, locator="#x")
+    signed = proven(make_report(), inputs_digest="", covered_files=frozenset())
+    decision = decide(
+        make_report(Grader.OCR, ocr),
+        make_report(Grader.DOM, dom),
+        signed,
+        required=[TEST, RequiredGrader(Grader.LINT)],
+        changed_files=frozenset(FILES),
+    )
+    assert checks(decision) == ["required", "inputs", "coverage", "disagreement", "issue"]
+    assert decision.verdict == Verdict.FAIL
+
+
 def test_no_changed_files_are_covered_by_nothing() -> None:
     report = proven(make_report(), covered_files=frozenset())
     assert decide(report, required=[TEST]).verdict == Verdict.PASS

@@ -10,12 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.verdicts.graders.printouts import FORMAT_OF, filed, one, sample
+from tests.verdicts.graders.printouts import (
+    FORMAT_OF,
+    HEAD,
+    filed,
+    fingerprints,
+    one,
+    reports,
+    sample,
+)
 from verdicts.domain.facts import ReportFacts
 from verdicts.domain.gate import decide_gate
-from verdicts.domain.terms import Grader, Severity, Verdict
+from verdicts.domain.terms import Grader, IssueKind, Severity, Verdict
 from verdicts.graders.formats import FORMATS
-from verdicts.graders.printed import MAX_KEPT, MalformedOutput, UnreadableOutput
+from verdicts.graders.printed import MAX_KEPT, MalformedOutput, Reading, UnreadableOutput
 from verdicts.report_form import MAX_ISSUES, ReadReport
 from verel_site.kit.refusals import Refusal
 
@@ -236,6 +244,7 @@ DEEP = 200_000
         b'{"report":' + b"[" * DEEP + b"]" * DEEP + b"}",
         b"\x80\x81\x82",
         b"\x00",
+        suite("&l9;", f'<!DOCTYPE r [<!ENTITY l0 "lol">{BOMB}]>').encode(),
         b"null",
         b"7",
         b'"text"',
@@ -250,6 +259,80 @@ def test_no_format_takes_nonsense(format: str, raw: bytes) -> None:
     with pytest.raises(Refusal) as refused:
         filed(raw, format)
     assert refused.value.status in (400, 422)
+
+
+# Colours, a title, a control, a mark that turns text round, and what no store takes.
+ESCAPES = "\x1b[31m\x1b]0;t\x07\x08\u202e\x00"
+
+
+def spoil(value: Any) -> Any:
+    """Every text in a document with those behind it; numbers in text stay as they are."""
+    if isinstance(value, dict):
+        return {key: spoil(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [spoil(inner) for inner in value]
+    if isinstance(value, str) and value and not value.replace(".", "").isdigit():
+        return value + ESCAPES
+    return value
+
+
+def spoilt(name: str) -> str:
+    raw = sample(name)
+    if name.endswith(".xml"):
+        told = raw.decode().replace('message="', 'message="&#27;[31m\x08\u202e')
+        return told.replace('name="test_', 'name="\x1b[31m\u202etest_')
+    if name.endswith(".jsonl"):
+        return "\n".join(json.dumps(spoil(json.loads(row))) for row in raw.splitlines())
+    # What a format turns on must stay what it is, or all that is seen is a refusal.
+    document = spoil(json.loads(raw))
+    text = json.dumps(document)
+    end = json.dumps(ESCAPES)[1:-1]
+    for word in KEPT_WORDS:
+        text = text.replace(f'"{word}{end}"', f'"{word}"')
+    return text
+
+
+KEPT_WORDS = (
+    "2.1.0", "gen_ai.evaluation.result", "gen_ai.evaluation.name", "gen_ai.evaluation.score.label",
+    "gen_ai.evaluation.score.value", "gen_ai.evaluation.explanation", "passed", "failed",
+    "skipped", "xfailed", "error", "warning", "dom", "ocr", "high", "medium", "low", "fail", "pass",
+    *IssueKind,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(name for name in FORMAT_OF if not name.endswith(".pb")))
+def test_no_escape_leaves_any_adapter(name: str) -> None:
+    """Wherever it stands in the output, and nothing that was found is lost for it."""
+    read = reports(spoilt(name), FORMAT_OF[name])
+    before = reports(sample(name), FORMAT_OF[name])
+    assert [len(report.issues) for report in read] == [len(report.issues) for report in before]
+    for report in read:
+        told = json.dumps(report.as_json(HEAD), ensure_ascii=False)
+        assert not set(told) & {"\x1b", "\x07", "\x08", "\x00", "\u202e"}
+        assert "\\u0000" not in told
+        assert "\\u001b" not in told
+
+
+ROOT = "/ci/build-7/work"
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("bandit.json", "pkg/clamp.py"), ("mypy.jsonl", "pkg/clamp.py"),
+        ("pyright.json", "/repo/pkg/clamp.py"), ("ruff.json", "/repo/pkg/clamp.py"),
+        ("sarif.json", "pkg/clamp.py"), ("ctrf.json", "test_clamp.py:9"),
+        ("junit.xml", "test_clamp.py:"), ("pytest_json_report.json", "/repo/test_clamp.py"),
+    ],
+)  # fmt: skip
+def test_an_absolute_path_of_another_machine_is_the_same_finding(name: str, path: str) -> None:
+    raw = sample(name).decode()
+    assert path in raw
+    moved = raw.replace(path, f"{ROOT}/{path.removeprefix('/repo/')}")
+    told = one(moved, FORMAT_OF[name], Reading(root=ROOT))
+    before = one(raw, FORMAT_OF[name])
+    assert fingerprints(told) == fingerprints(before)
+    assert ROOT not in "".join(issue.facts.locator for issue in told.issues)
 
 
 def huge_ruff(count: int, **extra: Any) -> str:
