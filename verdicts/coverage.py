@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import batched
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 import zstandard
@@ -33,7 +32,7 @@ def read_covered(report: Report) -> Covered:
     """One query. Files that it does not name itself are those that its receipt signs, if that
     held when it came."""
     row = Coverage.objects.filter(report=report.pk).first()
-    told: Mapping[str, Any] = row_names(bytes(row.names)) if row else {}
+    told: Mapping[str, Any] = _read_names(bytes(row.names)) if row else {}
     tests, files = told.get("tests"), told.get("files")
     if files is None and report.receipt_standing == ReceiptStanding.VALID:
         files = report.receipt_claims.get("covered_files") or None
@@ -44,7 +43,7 @@ def read_covered(report: Report) -> Covered:
     )
 
 
-def row_names(names: bytes) -> Mapping[str, Any]:
+def _read_names(names: bytes) -> Mapping[str, Any]:
     told: Mapping[str, Any] = msgspec.json.decode(
         zstandard.decompress(names, max_output_size=_MAX_BYTES)
     )
@@ -64,11 +63,3 @@ def read_details(failures: Sequence[Failure]) -> dict[str, Mapping[str, Any]]:
             if (report, key) in first:
                 told.setdefault(key, detail)
     return told
-
-
-def count_covered(report: UUID) -> tuple[int | None, int | None]:
-    """How many tests and files a report names; None where it does not say."""
-    row = Coverage.objects.filter(report=report).first()
-    told = row_names(bytes(row.names)) if row else {}
-    tests, files = told.get("tests"), told.get("files")
-    return (None if tests is None else len(tests), None if files is None else len(files))
