@@ -212,7 +212,7 @@ class Decided:
     id: int
     label: str
     href: str
-    word: str
+    words: str
     seconds: int
 
     @property
@@ -345,7 +345,8 @@ def _read_decided(
         return None
     href = reverse("memory-record", args=[project.slug, row.record.number])
     left = UNDO_SECONDS - int((now - row.created_at).total_seconds())
-    return Decided(row.pk, row.record.label, href, TOLD[row.answer], max(0, left))
+    words = f"{row.by_name} {TOLD[row.answer]}"
+    return Decided(row.pk, row.record.label, href, words, max(0, left))
 
 
 def _first_draft(record: Record) -> Draft:
