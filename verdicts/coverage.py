@@ -29,13 +29,13 @@ def keep_covered(
 
 
 def read_covered(report: Report) -> Covered:
-    """One query. Files that it does not name itself are those that its receipt signs, if that
-    held when it came."""
+    """One query. Files that a receipt signs, if that held when it came, stand before those that the
+    report names: whoever carries a report may not widen what its runner looked at."""
     row = Coverage.objects.filter(report=report.pk).first()
     told: Mapping[str, Any] = _read_names(bytes(row.names)) if row else {}
     tests, files = told.get("tests"), told.get("files")
-    if files is None and report.receipt_standing == ReceiptStanding.VALID:
-        files = report.receipt_claims.get("covered_files") or None
+    if report.receipt_standing == ReceiptStanding.VALID:
+        files = report.receipt_claims.get("covered_files") or files
     return Covered(
         tests=None if tests is None else frozenset(tests),
         files=None if files is None else frozenset(files),

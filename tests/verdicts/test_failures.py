@@ -12,7 +12,15 @@ from django.test.utils import CaptureQueriesContext
 from branches.models import Branch
 from tests import make
 from tests.branches.story import tell_story
-from tests.verdicts.make import make_issue, make_report, make_runner, push, push_proven, require
+from tests.verdicts.make import (
+    make_issue,
+    make_receipt,
+    make_report,
+    make_runner,
+    push,
+    push_proven,
+    require,
+)
 from verdicts.admission import read_gate
 from verdicts.coverage import keep_covered
 from verdicts.domain.ledger import Turn
@@ -169,7 +177,9 @@ def test_a_signed_coverage_says_which_files_were_scanned() -> None:
     signer = make_runner(trunk.project)
     found = [make_issue(kind="lint", locator=f"src/{name}.py") for name in "ab"]
     push_proven(signer, trunk, "lint", found, coverage=["src/a.py", "src/b.py"])
-    push_proven(signer, grow(trunk), "lint", coverage=["src/a.py"])
+    body = make_report(grow(trunk), "lint", covered={"files": ["src"]})
+    receipt = make_receipt(signer, trunk, body, coverage=["src/a.py"])
+    file_report(branch_id=trunk.pk, actor=SYSTEM, report=body | {"receipt": receipt})
     assert Failure.objects.get(open=True).locator == "src/b.py"
 
 

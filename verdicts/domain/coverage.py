@@ -6,7 +6,7 @@ there. What a report looked at is
 - for what tests found, the tests that it names as run (JUnit, CTRF and pytest list them): the test
   itself, or any inside it where it was a module or a class that failed to load;
 - for what is in a file, the files that it names (bandit and SARIF's analysis targets, what an
-  import says the tool was pointed at, the coverage that a valid receipt signs), or folders of them;
+  import says the tool was pointed at, and before these the coverage that a valid receipt signs), or folders of them;
 - its suite: what a run of a frozen suite found is gone by a run of that suite, or by a run that
   names the very test.
 
