@@ -148,7 +148,18 @@ class _Told:
 
 def read_agreement(*, project_id: UUID, since: datetime, until: datetime) -> Agreement:
     """Three queries. Labels count by when they were given."""
-    told = _read_labels(project_id, since, until)
+    return _reckon(project_id, since, until, _read_labels(project_id, since, until))
+
+
+def read_agreement_with_course(
+    *, project_id: UUID, starts: Sequence[datetime], until: datetime
+) -> tuple[Agreement, list[Period]]:
+    """Both of the time from the first start, in no more queries than the one takes."""
+    told = _read_labels(project_id, starts[0], until)
+    return _reckon(project_id, starts[0], until, told), _course(told, starts, until)
+
+
+def _reckon(project_id: UUID, since: datetime, until: datetime, told: Sequence[_Told]) -> Agreement:
     capped, told = len(told) > MAX_LABELS, told[:MAX_LABELS]
     settled = _read_adjudicated(told)
     names = {label.reviewer: label.name for label in told}
@@ -179,7 +190,11 @@ def agreement_over_time(
 ) -> list[Period]:
     """One figure for each stretch, oldest first: `starts` are their beginnings in order, `until`
     is the end of the last. One query, bounded as `read_agreement` is."""
-    told = _read_labels(project_id, starts[0], until)[:MAX_LABELS]
+    return _course(_read_labels(project_id, starts[0], until), starts, until)
+
+
+def _course(told: Sequence[_Told], starts: Sequence[datetime], until: datetime) -> list[Period]:
+    told = told[:MAX_LABELS]
     units = group_ratings(Rating(one.pair, one.reviewer, one.choice) for one in told)
     last: dict[UUID, datetime] = {}
     for one in told:
@@ -208,43 +223,47 @@ def _read_labels(project_id: UUID, since: datetime, until: datetime) -> list[_To
         .filter(~Exists(waiting), project_id=project_id)
         .filter(created_at__gte=since, created_at__lt=until)
         .annotate(swapped=Subquery(order.values("swapped")[:1]))
-        .select_related("comparison", "reviewer")
-        .only(
-            "choice",
-            "chosen_id",
-            "scores",
-            "created_at",
-            "reviewer__username",
-            "reviewer__first_name",
-            "reviewer__last_name",
-            "comparison__first_id",
-            "comparison__second_id",
-            "comparison__first_digest",
-            "comparison__second_digest",
-        )
         .order_by("-created_at", "-pk")
     )
-    return [_tell(label) for label in rows[: MAX_LABELS + 1]]
+    return [_tell(row) for row in rows.values_list(*_COLUMNS)[: MAX_LABELS + 1]]
 
 
-def _tell(label: Any) -> _Told:
-    pair: Comparison = label.comparison
-    scores = {
-        name: place_score(score, swapped=bool(label.swapped))
-        for name, score in label.scores.items()
-        if isinstance(score, int | float)
-    }
+# Plain rows: thousands of objects of the ORM would cost more than all that is reckoned from them.
+_COLUMNS: Final = (
+    "comparison_id",
+    "comparison__first_id",
+    "comparison__second_id",
+    "comparison__first_digest",
+    "comparison__second_digest",
+    "reviewer_id",
+    "reviewer__first_name",
+    "reviewer__last_name",
+    "reviewer__username",
+    "choice",
+    "swapped",
+    "scores",
+    "created_at",
+)
+
+
+def _tell(row: tuple[Any, ...]) -> _Told:
+    pair, first, second, first_digest, second_digest, reviewer, *rest = row
+    first_name, last_name, username, choice, swapped, scores, at = rest
     return _Told(
-        pair=pair.pk,
-        first=pair.first_id,
-        second=pair.second_id,
-        first_digest=bytes(pair.first_digest),
-        second_digest=bytes(pair.second_digest),
-        reviewer=label.reviewer_id,
-        name=label.reviewer.get_full_name() or label.reviewer.get_username(),
-        choice=place_choice(Choice(label.choice), swapped=bool(label.swapped)),
-        scores=scores,
-        at=label.created_at,
+        pair=pair,
+        first=first,
+        second=second,
+        first_digest=bytes(first_digest),
+        second_digest=bytes(second_digest),
+        reviewer=reviewer,
+        name=f"{first_name} {last_name}".strip() or username,
+        choice=place_choice(Choice(choice), swapped=bool(swapped)),
+        scores={
+            name: place_score(score, swapped=bool(swapped))
+            for name, score in scores.items()
+            if isinstance(score, int | float)
+        },
+        at=at,
     )
 
 
@@ -284,11 +303,8 @@ def _question(name: str, units: Units) -> Question:
 
 
 def _kappa_of(units: Units, one: int, other: int) -> Estimate:
-    return estimate_kappa(cross(_answers(units, one), _answers(units, other)))
-
-
-def _answers(units: Units, rater: int) -> dict[UUID, Outcome]:
-    return {pair: unit[rater] for pair, unit in units.items() if rater in unit}
+    answers = _by_rater(units)
+    return estimate_kappa(cross(answers[one], answers[other]))
 
 
 def _against(
@@ -299,13 +315,24 @@ def _against(
     return estimate_percent(count_units(units, OUTCOMES)), estimate_kappa(table)
 
 
-def _reference(
-    units: Units, settled: Mapping[UUID, Outcome], without: int | None = None
-) -> dict[UUID, Outcome]:
-    """What more than half of the (other) reviewers said of a pair, or else its adjudicator."""
-    found = {}
+def _by_rater(units: Units) -> dict[int, dict[UUID, Outcome]]:
+    found: dict[int, dict[UUID, Outcome]] = {}
     for pair, unit in units.items():
-        others = [value for rater, value in unit.items() if rater != without]
+        for rater, value in unit.items():
+            found.setdefault(rater, {})[pair] = value
+    return found
+
+
+def _reference(
+    units: Units,
+    settled: Mapping[UUID, Outcome],
+    pairs: Iterable[UUID],
+    without: int | None = None,
+) -> dict[UUID, Outcome]:
+    """What more than half of the (other) reviewers said of these pairs, or else the adjudicator."""
+    found = {}
+    for pair in pairs:
+        others = [value for rater, value in units[pair].items() if rater != without]
         value = consensus(others) or (settled.get(pair) if others else None)
         if value is not None:
             found[pair] = value
@@ -316,13 +343,13 @@ def _reviewer_lines(
     questions: Mapping[str, Units], names: Mapping[int, str], settled: Mapping[UUID, Outcome]
 ) -> tuple[RaterLine, ...]:
     """Those who agree most first; nobody who shared no pair."""
+    answers = {name: _by_rater(units) for name, units in questions.items()}
     lines = []
     for rater, name in names.items():
-        overall = questions[OVERALL]
-        reference = _reference(overall, settled, without=rater)
-        share, kappa = _against(_answers(overall, rater), reference)
+        own = answers[OVERALL][rater]
+        share, kappa = _against(own, _reference(questions[OVERALL], settled, own, rater))
         if share.pairs:
-            weakest = _weakest(questions, rater)
+            weakest = _weakest(questions, answers, rater)
             lines.append(RaterLine(str(rater), name, False, share, kappa, weakest))
     lines.sort(key=_rank)
     return tuple(lines[:MAX_RATERS])
@@ -333,15 +360,18 @@ def _rank(line: RaterLine) -> tuple[float, float, str]:
     return -known, -(line.percent.value or 0), line.name
 
 
-def _weakest(questions: Mapping[str, Units], rater: int) -> str:
+def _weakest(
+    questions: Mapping[str, Units],
+    answers: Mapping[str, Mapping[int, Mapping[UUID, Outcome]]],
+    rater: int,
+) -> str:
     found = []
     for name, word, _ in RUBRIC:
-        own = _answers(questions[name], rater)
-        reference = _reference(questions[name], {}, without=rater)
-        shared = own.keys() & reference.keys()
-        same = sum(own[pair] == reference[pair] for pair in shared)
-        if len(shared) >= LEAST_PAIRS and same < len(shared):
-            found.append((same / len(shared), word))
+        own = answers[name].get(rater, {})
+        reference = _reference(questions[name], {}, own, rater)
+        same = sum(own[pair] == value for pair, value in reference.items())
+        if len(reference) >= LEAST_PAIRS and same < len(reference):
+            found.append((same / len(reference), word))
     return min(found)[1] if found else ""
 
 
@@ -350,9 +380,10 @@ def _couples(units: Units, names: Mapping[int, str]) -> tuple[Couple, ...]:
     shared: Counter[tuple[int, int]] = Counter()
     for unit in units.values():
         shared.update(combinations(sorted(unit), 2))
+    answers = _by_rater(units)
     couples = []
     for (one, other), _ in shared.most_common(MAX_COUPLES):
-        share, kappa = _against(_answers(units, one), _answers(units, other))
+        share, kappa = _against(answers[one], answers[other])
         couples.append(Couple(names[one], names[other], share, kappa))
     return tuple(couples)
 
@@ -365,7 +396,7 @@ def _grader_lines(
 ) -> tuple[RaterLine, ...]:
     pairs = list({one.pair: one for one in told}.values())[:MAX_JUDGED]
     weights = _read_weights(project_id, pairs)
-    people = {pair: without_bad(value) for pair, value in _reference(units, settled).items()}
+    people = {pair: without_bad(value) for pair, value in _reference(units, settled, units).items()}
     said: dict[str, dict[UUID, Outcome]] = defaultdict(dict)
     for one in pairs:
         first = weights.get((one.first, one.first_digest), {})

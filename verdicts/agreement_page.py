@@ -14,8 +14,7 @@ from verdicts.agreement import (
     Period,
     Question,
     RaterLine,
-    agreement_over_time,
-    read_agreement,
+    read_agreement_with_course,
 )
 from verdicts.domain.findings import count
 from verdicts.reliability import LEAST_PAIRS, Estimate
@@ -112,14 +111,13 @@ class AgreementPage:
 def read_agreement_page(
     *, project: Project, key: str, reader: int | None, now: datetime
 ) -> AgreementPage:
-    """Four queries, whatever there is. An unknown span is thirty days."""
+    """Three queries, whatever there is. An unknown span is thirty days."""
     chosen = next((span for span in SPANS if span[0] == key), DEFAULT)
     _, _, days, each = chosen
     until = now.astimezone(UTC)
     since = until - timedelta(days=days)
-    told = read_agreement(project_id=project.pk, since=since, until=until)
     starts = [since + timedelta(days=at) for at in range(0, days, each)]
-    periods = agreement_over_time(project_id=project.pk, starts=starts, until=until)
+    told, periods = read_agreement_with_course(project_id=project.pk, starts=starts, until=until)
     raters = [*told.reviewers[:MAX_BARS], *told.graders]
     return AgreementPage(
         project=project,

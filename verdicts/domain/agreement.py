@@ -129,8 +129,8 @@ def cohen_kappa(table: Table) -> float | None:
 
 def consensus(values: Sequence[Outcome]) -> Outcome | None:
     """What more than half of them said."""
-    if not values:
-        return None
+    if len(values) < 2:
+        return values[0] if values else None
     value, times = Counter(values).most_common(1)[0]
     return value if 2 * times > len(values) else None
 
