@@ -46,11 +46,21 @@ _RANKED: Final = {
         "WHERE memory_search MATCH %s ORDER BY away, rowid LIMIT %s"
     ),
 }
-_RECALL: Final = (
-    "WITH s AS MATERIALIZED ({ranked}) SELECT (SELECT count(*) FROM s) AS seen, {columns} "
-    "FROM s JOIN memory_record r ON r.position = s.at "
-    "WHERE r.project_id = %s AND r.standing = 'live' AND r.trust <> 'unverified' "
-    "AND r.scope IN ({marks}) ORDER BY s.away, s.at LIMIT %s"
+# SQLite goes through a cross join from left to right, and so in the order of the ranking: it stops at
+# the last row that is wanted. PostgreSQL promises no order that it is not told.
+_RECALL: Final = {
+    "postgresql": (
+        "WITH s AS MATERIALIZED ({ranked}) SELECT (SELECT count(*) FROM s) AS seen, {columns} "
+        "FROM s JOIN memory_record r ON r.position = s.at WHERE {fits} "
+        "ORDER BY s.away, s.at LIMIT %s"
+    ),
+    "sqlite": (
+        "WITH s AS MATERIALIZED ({ranked}) SELECT (SELECT count(*) FROM s) AS seen, {columns} "
+        "FROM s CROSS JOIN memory_record r ON r.position = s.at WHERE {fits} LIMIT %s"
+    ),
+}
+_FITS: Final = (
+    "r.project_id = %s AND r.standing = 'live' AND r.trust <> 'unverified' AND r.scope IN ({marks})"
 )
 # The identity comes second, and the two moments last; as texts they are read in a tenth of the time.
 _COLUMNS: Final = {
@@ -59,8 +69,8 @@ _COLUMNS: Final = {
         f"r.{name} || ''" if name.endswith("_at") else f"r.{name}" for name in COLUMNS
     ),
 }
-# So many times what is asked for is ranked at first.
-_AHEAD: Final = 2
+# So many times what is asked for is ranked at first. SQLite's ranking has other projects in it.
+_AHEAD: Final = {"postgresql": 2, "sqlite": 20}
 _ALL: Final = 2**31 - 1
 
 
@@ -91,9 +101,10 @@ def find_recallable(
 ) -> list[Recalled]:
     """Records that match and may enter a context of these scopes, the best first. What may not be
     recalled displaces nothing: where it fills the front of the ranking, all of it is read."""
-    seen, found = _recall(project_id, clauses, scopes, limit, among=_AHEAD * limit)
+    among = _AHEAD[connection.vendor] * limit
+    seen, found = _recall(project_id, clauses, scopes, limit, among=among)
     # Without a row nothing tells how far the ranking went.
-    whole = len(found) == limit or 0 < seen < _AHEAD * limit
+    whole = len(found) == limit or 0 < seen < among
     return found if whole else _recall(project_id, clauses, scopes, limit, among=_ALL)[1]
 
 
@@ -108,10 +119,10 @@ def _recall(
         told = clauses if among < _ALL else [_of_project(project_id), *clauses]
         ranked = [as_match(told), among]
     project = project_id if connection.vendor == "postgresql" else project_id.hex
-    sql = _RECALL.format(
+    sql = _RECALL[connection.vendor].format(
         ranked=_RANKED[connection.vendor],
         columns=_COLUMNS[connection.vendor],
-        marks=", ".join(["%s"] * len(scopes)),
+        fits=_FITS.format(marks=", ".join(["%s"] * len(scopes))),
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [*ranked, project, *scopes, limit])

@@ -188,14 +188,24 @@ def test_what_fills_the_front_of_the_ranking_and_may_not_be_recalled_displaces_n
 ) -> None:
     make_verified(project, "The bolus cap of the ward is 45 mg", curator)
     elsewhere = make_project()
-    for number in range(6):
+    for number in range(30):
         propose(project, f"bolus cap {number}", actor=agent)
         make_fact(elsewhere, f"bolus cap {number}")
+    for number in range(6):
         make_verified(project, f"bolus cap {number} there", curator, scope="repo:other")
     rows = recall(project_id=project.pk, goal="bolus cap", scopes=["team"], limit=2)
     assert [row.text for row in rows] == ["The bolus cap of the ward is 45 mg"]
     both = recall(project_id=project.pk, goal="bolus cap", scopes=["team", "repo:other"], limit=2)
     assert len(both) == 2
+
+
+def test_what_has_more_of_the_goals_words_comes_first(project: Project, curator: Actor) -> None:
+    words = ["bolus", "cap", "ward", "pump", "dose"]
+    for count in (2, 5, 1, 4, 3):
+        told = [*words[:count], *(f"filler{n}" for n in range(5 - count))]
+        make_verified(project, f"{' '.join(told)} {count}", curator)
+    rows = recall(project_id=project.pk, goal=" ".join(words), scopes=["team"], limit=4)
+    assert [row.text.split()[-1] for row in rows] == ["5", "4", "3", "2"]
 
 
 def test_recall_asks_the_database_once(project: Project, curator: Actor) -> None:
