@@ -8,6 +8,7 @@ from verdicts.models import (
     Comparison,
     Contender,
     Contest,
+    Coverage,
     Failure,
     FailureEntry,
     FailureLine,
@@ -120,6 +121,7 @@ admin.site.register(
     [
         FailureLine,
         Clustering,
+        Coverage,
         SuiteResult,
         Policy,
         Nonce,

@@ -228,6 +228,7 @@ def _more_places(actor: Actor, project: Project | None) -> Iterable[Jump]:
     """Pages that the navigation does not name."""
     if project is not None:
         slug = [project.slug]
+        yield Jump("search", "Search events", "what was said", reverse("search", args=slug))
         yield Jump("key-round", "Runners", "who signs receipts", reverse("gate-runners", args=slug))
         yield Jump("flask-conical", "Suites", "held-out cases", reverse("gate-suites", args=slug))
         yield Jump("timer", "Rotations", "of suites", reverse("gate-rotations", args=slug))

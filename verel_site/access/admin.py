@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from verel_site.access.models import (
     LoginFailures,
     Membership,
+    Preferences,
     Project,
     RememberedAnswer,
     SignInLink,
@@ -49,6 +50,12 @@ class SignInLinkAdmin(ReadOnly):
 class RememberedAnswerAdmin(ReadOnly):
     list_display = ["key", "project", "actor", "status", "created_at"]
     list_select_related = ["project"]
+
+
+@admin.register(Preferences)
+class PreferencesAdmin(ReadOnly):
+    list_display = ["user", "time_zone"]
+    list_select_related = ["user"]
 
 
 @admin.register(LoginFailures)
