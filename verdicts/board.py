@@ -32,6 +32,7 @@ from verdicts.domain.findings import (
     count,
     duration,
     median,
+    tell_budget,
     tell_change,
     tell_pace,
     tell_people,
@@ -42,6 +43,7 @@ from verdicts.domain.findings import (
 from verdicts.models import Comparison, Label, Report
 from verel_site.access.models import Project
 from verel_site.audit.models import AuditEntry
+from verel_site.kit.budget_chart import draw_budget, ends_at
 from verel_site.kit.charts import (
     Hour,
     Series,
@@ -216,7 +218,7 @@ def read_overview(
         triplets=_triplets_chart(triplets, days_since, now),
         people=_people_chart(project.pk, since, reader, chosen.span),
         agreement=_agreement_chart(project.pk, since, now, reader),
-        spent=_spent_chart(project.pk, days_since, now),
+        spent=_spent_chart(project, days_since, now),
         agents=_agent_rows(project.pk, since, now),
         span=chosen.span,
         time_word="Day, UTC" if chosen.hours == 24 else "Time",
@@ -415,13 +417,18 @@ def _agreement_chart(project_id: UUID, since: datetime, now: datetime, reader: i
     return Chart(finding, "Cohen's kappa against the others, 95 % interval", drawing)
 
 
-def _spent_chart(project_id: UUID, since: datetime, now: datetime) -> Chart:
+def _spent_chart(project: Project, since: datetime, now: datetime) -> Chart:
+    """With a budget: this month against it. Without: what was used in the time that is shown."""
+    if project.token_budget:
+        since = _midnight(now).replace(day=1)
     days = _days(since, now)
-    told = count_tokens(project_id=project_id, since=since)
+    told = count_tokens(project_id=project.pk, since=since)
     costs = Report.objects.filter(
-        project_id=project_id, received_at__gte=since, cost_usd__isnull=False
+        project_id=project.pk, received_at__gte=since, cost_usd__isnull=False
     ).aggregate(dollars=Sum("cost_usd", default=0), graded=Count("pk"))
     standing = list(accumulate(told.get(day, 0) for day in days))
+    if project.token_budget:
+        return _budget_chart(project.token_budget, standing, now)
     finding = tell_spent(
         tokens=standing[-1], dollars=float(costs["dollars"]), graded=costs["graded"]
     )
@@ -430,6 +437,19 @@ def _spent_chart(project_id: UUID, since: datetime, now: datetime) -> Chart:
     ticks = [(0, _day_word(days[0])), (len(days) - 1, _day_word(days[-1]))]
     drawing = draw_steps([Series("tokens", standing, main=True)], ticks)
     return Chart(finding, "Output tokens by the day their branch began; no budget is set", drawing)
+
+
+def _budget_chart(limit: int, used: Sequence[int], now: datetime) -> Chart:
+    first = _midnight(now).replace(day=1)
+    days = ((first + 31 * _DAY).replace(day=1) - first).days
+    passed = (now - first) / _DAY
+    end = ends_at(used[-1], passed=passed, days=days, limit=limit)
+    finding = tell_budget(
+        used=used[-1], limit=limit, ends=None if end is None else f"{first + end * _DAY:%-d %b}"
+    )
+    ticks = [(day, f"{first + day * _DAY:%-d %b}") for day in range(0, days, 10)]
+    drawing = draw_budget(used, ticks, passed=passed, days=days, limit=limit, unit="tokens")
+    return Chart(finding, "Output tokens of branches that began this month, UTC", drawing)
 
 
 def _days(since: datetime, now: datetime) -> list[str]:

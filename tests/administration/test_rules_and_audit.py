@@ -47,6 +47,23 @@ def test_a_change_of_rules_is_kept_with_what_stood_before(admin: Client, project
     assert AuditEntry.objects.count() == 1
 
 
+def test_a_budget_is_a_whole_number_of_tokens_or_none(admin: Client, project: Project) -> None:
+    page = f"/p/{project.slug}/settings/"
+    admin.post(page, {"token_budget": " 2,000 000 ", "reason": "November"})
+    project.refresh_from_db()
+    assert project.token_budget == 2_000_000
+    for typed in ("-1", "0", "2.5", "many", "9" * 24, "²"):
+        refused = admin.post(page, {"token_budget": typed, "reason": "kept"})
+        assert refused.status_code == 400
+        assert b"Nothing was changed" in refused.content
+        assert b'value="kept"' in refused.content
+    project.refresh_from_db()
+    assert project.token_budget == 2_000_000
+    admin.post(page, {"token_budget": "", "reason": "none any more"})
+    project.refresh_from_db()
+    assert project.token_budget is None
+
+
 def test_a_viewer_sees_the_rules_and_cannot_change_them(project: Project) -> None:
     viewer = Client()
     viewer.force_login(make_user(project, Role.VIEWER))

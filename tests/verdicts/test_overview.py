@@ -264,6 +264,22 @@ def test_what_agents_wrote_and_graders_cost_is_summed_by_day(project: Project, i
     assert "1,900 tokens" in str(page.spent.drawing)
 
 
+def test_a_budget_is_drawn_with_where_this_pace_leads(project: Project) -> None:
+    moment = datetime(2026, 11, 11, tzinfo=UTC)
+    project.token_budget = 3_000
+    page = read_overview(project=project, key="24h", now=moment)
+    assert page.spent.finding == "The budget lasts the month: 0% is used"
+    _run, trunk = make_run(project)
+    Branch.objects.filter(pk=trunk.pk).update(tokens=2_000, created_at=moment - timedelta(days=5))
+    page = read_overview(project=project, key="24h", now=moment)
+    # 2,000 in ten days: 3,000 in fifteen.
+    assert page.spent.finding == "At this pace the budget ends on 16 Nov"
+    assert "2,000 of 3,000 tokens used, 6,000 at the end" in str(page.spent.drawing)
+    project.token_budget = 1_500
+    page = read_overview(project=project, key="24h", now=moment)
+    assert page.spent.finding == "The budget is passed by 500 tokens"
+
+
 def test_agreement_stands_on_the_overview_once_two_have_judged_a_pair(project: Project) -> None:
     assert read(project).agreement.drawing is None
     judge(project, people=2)

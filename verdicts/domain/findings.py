@@ -64,6 +64,15 @@ def tell_spent(*, tokens: int, dollars: float, graded: int) -> str:
     return f"Agents wrote {count(tokens, 'token')}, {cost}"
 
 
+def tell_budget(*, used: int, limit: int, ends: str | None) -> str:
+    """`ends` is the day on which the budget is used up at this pace, if it is."""
+    if used > limit:
+        return f"The budget is passed by {count(used - limit, 'token')}"
+    if ends is None:
+        return f"The budget lasts the month: {used / limit:.0%} is used"
+    return f"At this pace the budget ends on {ends}"
+
+
 def tell_triplets(*, standing: int, withdrawn: int) -> str:
     if not standing and not withdrawn:
         return "No triplet has come of a merge yet"

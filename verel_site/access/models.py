@@ -24,6 +24,9 @@ class Project(models.Model):
     separate_duties = models.BooleanField(
         default=False, help_text="Who wrote an override may not alone merge what came of it."
     )
+    token_budget = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Output tokens that a calendar month (UTC) may take."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:

@@ -112,7 +112,10 @@ class KeysPage(SettingsPage):
 
 @dataclass(frozen=True)
 class RulesPage(SettingsPage):
+    """`budget` is what was typed in place of a number."""
+
     rules: Rules = field(default_factory=lambda: Rules(False, False))
+    budget: str = ""
     reason: str = ""
 
     tab: str = "rules"

@@ -1,6 +1,7 @@
-"""The rules of a project that its admin sets: separation of duties, overrides in prompts."""
+"""What the admin of a project sets: separation of duties, overrides in prompts, the budget."""
 
 from dataclasses import asdict, dataclass
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
@@ -10,18 +11,40 @@ from verel_site.access.models import Project
 from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
+from verel_site.kit.refusals import BadInput
+
+MAX_BUDGET: Final = 10**15
 
 
 @dataclass(frozen=True)
 class Rules:
+    """`token_budget`: output tokens that a calendar month (UTC) may take, None for no budget. It
+    is shown against what was used; nothing is stopped by it."""
+
     separate_duties: bool
     override_in_prompt: bool
+    token_budget: int | None = None
 
     @classmethod
     def of(cls, project: Project) -> "Rules":
         return cls(
-            separate_duties=project.separate_duties, override_in_prompt=project.override_in_prompt
+            separate_duties=project.separate_duties,
+            override_in_prompt=project.override_in_prompt,
+            token_budget=project.token_budget,
         )
+
+
+def read_budget(typed: str) -> int | None:
+    """Digits, with or without commas or spaces between them; nothing is no budget."""
+    digits = "".join(typed.split()).replace(",", "")
+    if not digits:
+        return None
+    if not (digits.isascii() and digits.isdigit()) or not 0 < int(digits[:20]) <= MAX_BUDGET:
+        raise BadInput(
+            f"A budget is a whole number of tokens from 1 to {MAX_BUDGET:,}.",
+            pointer="/token_budget",
+        )
+    return int(digits)
 
 
 @transaction.atomic

@@ -1,6 +1,7 @@
 """The settings of a project: members, keys, rules, audit log. Plain forms, all of them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -26,7 +27,7 @@ from verel_site.administration.pages import (
     read_keys,
     read_members,
 )
-from verel_site.administration.rules import Rules, change_rules
+from verel_site.administration.rules import Rules, change_rules, read_budget
 from verel_site.kit.htmx import render_page
 from verel_site.kit.refusals import BadInput, Forbidden, NotFound, Refusal
 from verel_site.kit.sheets import write_rows
@@ -169,20 +170,27 @@ def key_revoke(request: HttpRequest, key: str) -> HttpResponse:
 def rules(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method != "POST":
         actor, project = _enter(request, slug, Right.READ)
-        page = RulesPage(
-            project=project,
-            may_administer=actor.may(project.pk, Right.ADMINISTER),
-            rules=Rules.of(project),
-        )
-        return render_page(request, "administration/rules.html", page)
+        return _rules(request, actor, project, rules=Rules.of(project))
     actor, project = _enter(request, slug, Right.ADMINISTER)
     wanted = Rules(
         separate_duties=request.POST.get("separate_duties") == "1",
         override_in_prompt=request.POST.get("override_in_prompt") == "1",
     )
-    reason = request.POST.get("reason", "")
+    budget, reason = request.POST.get("token_budget", ""), request.POST.get("reason", "")
+    try:
+        wanted = replace(wanted, token_budget=read_budget(budget))
+    except BadInput as fault:
+        shown = {"rules": wanted, "budget": budget, "reason": reason, "fault": _told(fault)}
+        return _rules(request, actor, project, status=fault.status, **shown)
     change_rules(project_id=project.pk, actor=actor, rules=wanted, reason=reason)
     return redirect("rules", project.slug)
+
+
+def _rules(
+    request: HttpRequest, actor: Actor, project: Project, *, status: int = 200, **shown: Any
+) -> HttpResponse:
+    page = RulesPage(project, actor.may(project.pk, Right.ADMINISTER), **shown)
+    return render_page(request, "administration/rules.html", page, status=status)
 
 
 @require_safe
