@@ -7,7 +7,7 @@ class MemoryConfig(AppConfig):
     name = "memory"
 
     def ready(self) -> None:
-        from django.db.models.signals import post_migrate
+        from django.db.models.signals import post_migrate, pre_migrate
 
         from memory import checks, waits  # noqa: F401 -- registers the system checks
         from memory.projection import deliver_record
@@ -20,7 +20,14 @@ class MemoryConfig(AppConfig):
         register_retirement_hook("memory", fall_back_with_suite)
         register_kind(waits.KIND)
         register_deliverer(owed.KIND, deliver_record)
+        pre_migrate.connect(_lift_moves, sender=self)
         post_migrate.connect(_owe_moves, sender=self)
+
+
+def _lift_moves(*, using: str, **kwargs: Any) -> None:
+    from memory.storage import owed
+
+    owed.lift(using=using)
 
 
 def _owe_moves(*, using: str, **kwargs: Any) -> None:

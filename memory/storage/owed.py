@@ -27,8 +27,7 @@ _SQLITE_NOW: Final = "strftime('%Y-%m-%d %H:%M:%f', 'now') || '001'"
 
 
 def install(*, using: str) -> None:
-    """Makes the triggers where they are missing: SQLite drops them with each table that a migration
-    remakes, and so this runs after every migration."""
+    """Makes the triggers where they are missing, as they are on SQLite after every migration."""
     connection = connections[using]
     tables = set(connection.introspection.table_names())
     if not {"memory_record", "outbox_promise"} <= tables:
@@ -36,6 +35,15 @@ def install(*, using: str) -> None:
     with connection.cursor() as cursor:
         for statement in _statements(connection.vendor, cursor):
             cursor.execute(statement)
+
+
+def lift(*, using: str) -> None:
+    """On SQLite, before a migration: a table that a trigger names cannot be remade there."""
+    connection = connections[using]
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            for when in ("insert", "update"):
+                cursor.execute(f"DROP TRIGGER IF EXISTS {NAME}_{when}")
 
 
 def _statements(vendor: str, cursor: Any) -> list[str]:

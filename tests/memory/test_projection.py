@@ -96,6 +96,17 @@ def test_the_database_owes_again_after_a_migration_remade_the_table(project: Pro
     assert Promise.objects.count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL remakes no table")
+def test_a_migration_may_remake_the_table_that_the_triggers_name() -> None:
+    owed.lift(using="default")
+    with connection.schema_editor() as editor:
+        editor._remake_table(Promise)  # type: ignore[attr-defined]  # what a migration does
+    owed.install(using="default")
+    make_corroborated(make_project(), TEXT)
+    assert Promise.objects.count() == 1
+
+
 def test_an_entry_comes_with_trust_and_goes_with_it(
     project: Project, curator: Actor, store: FileStore
 ) -> None:
