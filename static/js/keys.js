@@ -24,14 +24,16 @@ const nameOf = (event) => {
 const scope = () => [...document.querySelectorAll("[aria-modal='true']")].at(-1) ?? document;
 
 // What stands in a shut <details> has a place on the page and is not to be seen: of two answers
-// that each have a field, only the open one's button may be pressed.
-const usable = (el) => !el.disabled && el.getAttribute("aria-disabled") !== "true" && el.getClientRects().length > 0 && el.checkVisibility();
+// that each have a field, only the open one's button may be pressed. A row of a rubric sends
+// nothing, and so its key opens what it stands in.
+const usable = (el) => !el.disabled && el.getAttribute("aria-disabled") !== "true" && el.getClientRects().length > 0 && (el.checkVisibility() || el.closest("[data-cycle]"));
 
 const find = (key) => [...scope().querySelectorAll("[data-key]")].find((el) => el.dataset.key === key && usable(el));
 
 const begins = (key) => [...scope().querySelectorAll("[data-key]")].some((el) => el.dataset.key.startsWith(`${key} `));
 
 function press(el) {
+  if (!el.checkVisibility()) el.closest("details:not([open])").open = true;
   if (el.matches("input:not([type=checkbox], [type=radio]), textarea, select")) {
     el.focus();
     el.select?.();

@@ -153,7 +153,9 @@ API: Final[dict[str, Row]] = {
     "POST /api/v1/projects/<project>/pair-rules": RIGHT(
         Right.ADMINISTER, ok=201, body={"on_finished": True, "reason": "x"}
     ),
-    "POST /api/v1/contests": RIGHT(Right.LABEL, ok=422, body={"branches": ["{left}", "{right}"]}),
+    "POST /api/v1/contests": RIGHT(
+        Right.LABEL, ok=201, body={"branches": ["{sibling_1}", "{sibling_2}", "{sibling_3}"]}
+    ),
     "GET /api/v1/contests/<contest>": READ(),
     "POST /api/v1/comparisons/<comparison>/sides": ONLY(*PEOPLE, but=KEYLESS),
     "POST /api/v1/comparisons/<comparison>/label": ONLY(
@@ -428,6 +430,7 @@ ADMIN: Final[dict[str, Row]] = {
     **LEDGER("access.signinlink"),
     **LEDGER("access.rememberedanswer"),
     **LEDGER("access.loginfailures"),
+    **LEDGER("access.preferences"),
     **LEDGER("audit.auditentry"),
     **LEDGER("outbox.promise"),
     **LEDGER("inbox.item"),
@@ -453,6 +456,7 @@ ADMIN: Final[dict[str, Row]] = {
     **LEDGER("verdicts.failureentry"),
     **LEDGER("verdicts.failureline"),
     **LEDGER("verdicts.knownbug"),
+    **LEDGER("verdicts.coverage"),
     **LEDGER("verdicts.clustering"),
     **LEDGER("verdicts.gatedecision"),
     **LEDGER("verdicts.policy"),

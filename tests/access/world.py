@@ -100,6 +100,7 @@ class World:
             "import": str(Import.objects.create(project=self.project, name="a.jsonl").pk),
             "fresh": str(uuid4()),
             "contest": str(self._make_contest()),
+            **{f"sibling_{n}": str(pk) for n, pk in enumerate(self._make_three(), start=1)},
             "suite": str(self._make_suite()),
             "failure": str(self._make_failure()),
         }
@@ -121,12 +122,13 @@ class World:
         judge = make_person(self.project)
         return open_comparison(left=left.pk, right=right.pk, actor=judge).pk
 
-    def _make_contest(self) -> UUID:
+    def _make_three(self) -> list[UUID]:
         trunk = make_run(self.project, goal=f"Contest {MARK}")[1]
         append(trunk, make_message("user", "Go"))
-        forks = [make_fork(trunk, 2, f"Dose = {n}mg").branch for n in range(3)]
-        judge = make_person(self.project)
-        return open_contest(branches=[fork.pk for fork in forks], actor=judge).pk
+        return [make_fork(trunk, 2, f"Dose = {n}mg").branch.pk for n in range(3)]
+
+    def _make_contest(self) -> UUID:
+        return open_contest(branches=self._make_three(), actor=make_person(self.project)).pk
 
     def _make_items(self) -> dict[str, str]:
         """An item that waits, and one that a reviewer has answered."""

@@ -92,7 +92,7 @@ def test_the_page_asks_the_database_as_often_for_many_keys(
     admin: Client, project: Project, django_assert_num_queries: Any
 ) -> None:
     for _ in range(2):
-        with django_assert_num_queries(7):
+        with django_assert_num_queries(6):
             admin.get(f"/p/{project.slug}/keys/")
         for _ in range(4):
             make_key(project, "context:read")

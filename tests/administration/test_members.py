@@ -148,7 +148,7 @@ def test_the_page_asks_the_database_as_often_for_many_members(
     client = Client()
     client.force_login(make_user(project, Role.ADMIN))
     for _ in range(2):
-        with django_assert_num_queries(7):
+        with django_assert_num_queries(6):
             client.get(f"/p/{project.slug}/members/")
         for _ in range(4):
             make_user(project)

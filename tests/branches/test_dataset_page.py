@@ -120,7 +120,7 @@ def test_a_long_list_is_windowed_without_gaps_or_repeats(
     where, seen = reverse("triplets", args=[project.slug]), []
     query = ""
     for _ in range(3):
-        with django_assert_num_queries(10):
+        with django_assert_num_queries(9):
             response = client.get(f"{where}{query}")
         page = response.context["page"]
         seen += [row.number for row in page.rows]

@@ -44,6 +44,8 @@ def test_what_is_typed_and_entered_at_once_leads_to_what_was_typed(
     page.keyboard.type("bolus")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("/runs/[0-9a-f-]{36}/"))
+    # The scripts of the new page hear keys once it is loaded.
+    page.wait_for_load_state("load")
     page.keyboard.press("Control+k")
     expect(page.get_by_role("option").first).to_be_visible()
     page.keyboard.type("memory")
