@@ -334,23 +334,21 @@ def _calm_places(findings: _Findings, locators: set[str]) -> set[tuple[str, str]
 
 
 def _issue_reasons(findings: Iterable[_Findings]) -> list[Reason]:
+    """One for each text; two speakers never share one, since it begins with who speaks."""
     # As a tuple is made: a named one's own constructor is a function in Python, called for each.
     make = tuple.__new__
-    return [
-        make(
-            Reason,
-            (
-                "issue",
-                one.grader,
-                f"{weight.opening} at {issue.locator}: {issue.message}"
-                if issue.locator
-                else f"{weight.opening}: {issue.message}",
-            ),
-        )
-        for one in findings
-        for issue, weight in zip(one.issues, one.weights, strict=True)
-        if weight.rank >= _WARNING_RANK
-    ]
+    reasons: list[Reason] = []
+    for one in findings:
+        grader = one.grader
+        texts = [
+            f"{weight.opening} at {issue.locator}: {issue.message}"
+            if issue.locator
+            else f"{weight.opening}: {issue.message}"
+            for issue, weight, rank in zip(one.issues, one.weights, one.ranks, strict=True)
+            if rank >= _WARNING_RANK
+        ]
+        reasons += [make(Reason, ("issue", grader, text)) for text in dict.fromkeys(texts)]
+    return reasons
 
 
 def _attributions(findings: Sequence[_Findings]) -> dict[str, Grader]:
@@ -514,7 +512,7 @@ def _reduced(
     return Decision(
         verdict=verdict,
         graded=graded,
-        reasons=tuple(dict.fromkeys([*failures, *_issue_reasons(found), *ungraded])),
+        reasons=(*dict.fromkeys(failures), *_issue_reasons(found), *ungraded),
         attributions=_attributions(found),
         standings=tuple(
             _standing(
