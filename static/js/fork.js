@@ -17,7 +17,6 @@ function restore(form) {
   const draft = drafts.get(form.action);
   if (!draft) return;
   for (const name of FIELDS) form.elements[name].value = form.elements[name].value || draft[name];
-  form.elements.override.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
 function cover(on) {
@@ -48,6 +47,11 @@ function close() {
 if (place) {
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target === place) open();
+  });
+  // The preview hears from here on: what was typed or restored before is told to it now.
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const field = event.detail.target === place && formOf()?.elements.override;
+    if (field?.value) field.dispatchEvent(new Event("input", { bubbles: true }));
   });
   place.addEventListener("click", (event) => {
     if (!event.target.closest("[data-drawer-close]")) return;
