@@ -75,11 +75,19 @@ def draw_budget(
         until = passed + share * (days - passed)
         aim = place_y(now + share * (ahead - now))
         parts.append(draw_line(*here, place_x(until), aim, "curve soft ahead"))
+    # Beside the dot, on the side where there is room before the frame ends.
+    late = passed > days / 2
     parts += [
         draw_line(_LEFT, place_y(limit), across - _RIGHT, place_y(limit), "limit"),
         draw_text(across - _RIGHT + 8, place_y(limit) + 4, "budget", "label fail"),
         draw_dot(*here, "fail" if now > limit else "", 4),
-        draw_text(here[0] + 8, here[1] - 6, f"{short(now)} used", "label"),
+        draw_text(
+            here[0] + (-8 if late else 8),
+            here[1] - 6,
+            f"{short(now)} used",
+            "label",
+            "end" if late else "start",
+        ),
     ]
     parts += [draw_text(place_x(day + 0.5), down - 5, tick, anchor="middle") for day, tick in ticks]
     said = f"{now:,} of {limit:,} {unit} used, {round(ahead):,} at the end at this pace"
