@@ -117,14 +117,10 @@ def read_gate(branch: Branch) -> GateView:
     return read_gates([branch])[branch.pk]
 
 
-def read_gates(
-    branches: Collection[Branch], *, policy: Policy | None = None
-) -> dict[UUID, GateView]:
+def read_gates(branches: Collection[Branch]) -> dict[UUID, GateView]:
     """The gates of branches of one project: the same few queries however many there are, and two
-    more where the changed files of a head are read for the first time.
-
-    `policy` is another than the project's present one, to see what it would say."""
-    return decide_gates(branches, read_told(branches), policy=policy)
+    more where the changed files of a head are read for the first time."""
+    return decide_gates(branches, read_told(branches))
 
 
 def read_told(branches: Collection[Branch], *, also: Head | None = None) -> list[Report]:
@@ -144,7 +140,8 @@ def read_told(branches: Collection[Branch], *, also: Head | None = None) -> list
 def decide_gates(
     branches: Collection[Branch], told: Collection[Report], *, policy: Policy | None = None
 ) -> dict[UUID, GateView]:
-    """`told` as `read_told` gives it, or every report of the branches in order."""
+    """`told` as `read_told` gives it, or every report of the branches in order. `policy` is another
+    than the project's present one, to see what it would say."""
     if not branches:
         return {}
     project_id = next(iter(branches)).project_id

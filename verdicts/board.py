@@ -423,12 +423,12 @@ def _spent_chart(project: Project, since: datetime, now: datetime) -> Chart:
         since = _midnight(now).replace(day=1)
     days = _days(since, now)
     told = count_tokens(project_id=project.pk, since=since)
-    costs = Report.objects.filter(
-        project_id=project.pk, received_at__gte=since, cost_usd__isnull=False
-    ).aggregate(dollars=Sum("cost_usd", default=0), graded=Count("pk"))
     standing = list(accumulate(told.get(day, 0) for day in days))
     if project.token_budget:
         return _budget_chart(project.token_budget, standing, now)
+    costs = Report.objects.filter(
+        project_id=project.pk, received_at__gte=since, cost_usd__isnull=False
+    ).aggregate(dollars=Sum("cost_usd", default=0), graded=Count("pk"))
     finding = tell_spent(
         tokens=standing[-1], dollars=float(costs["dollars"]), graded=costs["graded"]
     )

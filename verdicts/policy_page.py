@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from branches.domain.terms import ENDED
 from branches.models import Branch
-from verdicts.admission import GateView, read_gates
+from verdicts.admission import GateView, decide_gates, read_told
 from verdicts.domain.progress import LIMIT_BOUNDS, Limits
 from verdicts.domain.terms import ADVISORY, PRECISE, Grader
 from verdicts.models import Policy, Report, Suite
@@ -329,7 +329,8 @@ def _preview(project: Project, policy: Policy) -> Preview:
     alive = graded.exclude(branch__status__in=[status.value for status in ENDED])
     ids = [row["branch"] for row in alive.order_by("-at")[:PREVIEWED]]
     branches = list(Branch.objects.filter(pk__in=ids).select_related("project", "run"))
-    now, then = read_gates(branches), read_gates(branches, policy=policy)
+    told = read_told(branches)
+    now, then = decide_gates(branches, told), decide_gates(branches, told, policy=policy)
     turned = [
         _turn(branch, now[branch.pk], then[branch.pk])
         for branch in sorted(branches, key=lambda row: ids.index(row.pk))

@@ -11,6 +11,7 @@ from verel_site.kit.charts import (
     draw_dot,
     draw_line,
     draw_polyline,
+    draw_scale,
     draw_svg,
     draw_text,
     round_up,
@@ -57,13 +58,7 @@ def draw_budget(
     def place_y(value: float) -> float:
         return _TOP + (1 - value / highest) * (down - _TOP - _FOOT)
 
-    parts = []
-    for value in (0, highest / 2, highest):
-        y = place_y(value)
-        parts += [
-            draw_line(_LEFT, y, across - _RIGHT, y, "grid"),
-            draw_text(_LEFT - 6, y + 4, short(value), anchor="end"),
-        ]
+    parts = draw_scale(highest, place_y, _LEFT, across - _RIGHT)
     points = [(place_x(0), place_y(0))]
     points += [
         (place_x(min(day, passed)), place_y(value)) for day, value in enumerate(used, start=1)

@@ -209,6 +209,20 @@ class Series:
     main: bool = False
 
 
+def draw_scale(
+    highest: float, place_y: Callable[[float], float], left: float, right: float
+) -> list[str]:
+    """Lines across at nought, the middle and the top of an axis, with their numbers."""
+    parts = []
+    for value in (0, highest / 2, highest):
+        y = place_y(value)
+        parts += [
+            draw_line(left, y, right, y, "grid"),
+            draw_text(left - 6, y + 4, short(value), anchor="end"),
+        ]
+    return parts
+
+
 def draw_steps(
     series: Sequence[Series],
     ticks: Sequence[tuple[int, str]],
@@ -231,13 +245,7 @@ def draw_steps(
     def place_y(value: float) -> float:
         return top + (1 - value / highest) * (down - top - foot)
 
-    parts = []
-    for value in (0, highest / 2, highest):
-        y = place_y(value)
-        parts += [
-            draw_line(left, y, across - right, y, "grid"),
-            draw_text(left - 6, y + 4, short(value), anchor="end"),
-        ]
+    parts = draw_scale(highest, place_y, left, across - right)
     ends = _spread_labels([place_y(s.values[-1]) if s.values else 0 for s in series])
     for one, end in zip(series, ends, strict=True):
         parts += _draw_stairs(one, place_x, place_y)
