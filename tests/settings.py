@@ -11,11 +11,12 @@ os.environ.setdefault("VEREL_HOME", tempfile.mkdtemp(prefix="verel-test-"))
 # Browser tests run an event loop in the test's own thread.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
+from verel_site.kit.env import SQLITE  # noqa: E402 -- after the environment is set
 from verel_site.settings import *  # noqa: E402, F403 -- after the environment is set
 from verel_site.settings import DATABASES, STORAGES, VEREL_HOME  # noqa: E402 -- likewise
 
 DATABASES["default"].setdefault("TEST", {})
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+if DATABASES["default"]["ENGINE"] == SQLITE:
     # In memory, threads would share one connection and see other locks than on disk.
     DATABASES["default"]["TEST"] = {"NAME": str(Path(VEREL_HOME) / "test.sqlite3")}
 else:

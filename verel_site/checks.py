@@ -5,13 +5,15 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 
+from verel_site.kit.env import SQLITE
+
 
 @register(Tags.compatibility)
 def check_processes(**kwargs: Any) -> list[CheckMessage]:
     """Several processes share what one keeps in its file and its memory."""
     if settings.VEREL_PROCESSES == 1:
         return []
-    on_sqlite = settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+    on_sqlite = settings.DATABASES["default"]["ENGINE"] == SQLITE
     found: list[CheckMessage] = []
     if on_sqlite:
         found.append(

@@ -19,7 +19,7 @@ from verel_site.inbox.models import Claim, Decision, Item
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-REVIEWERS = 20
+REVIEWERS, ITEMS = 20, 500
 
 
 class Floor:
@@ -70,8 +70,7 @@ def work_through(actor: Actor, floor: Floor, required: dict[UUID, int], seed: in
 def test_no_item_is_over_collected_none_is_stuck_and_none_is_shown_to_too_many() -> None:
     project = make_project()
     # SQLite has one writer, and twenty threads wait for each other's files.
-    count = 500 if connection.vendor == "postgresql" else 120
-    items = [make_item(project.pk, required=2 if n % 5 == 0 else 1) for n in range(count)]
+    items = [make_item(project.pk, required=2 if n % 5 == 0 else 1) for n in range(ITEMS)]
     required = {item.pk: item.required for item in items}
     people = [make_person(project) for _ in range(REVIEWERS)]
     floor = Floor()

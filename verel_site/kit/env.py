@@ -4,9 +4,12 @@ import base64
 import binascii
 import os
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+SQLITE: Final = "verel_site.kit.queued_sqlite"
 
 
 def read_text(name: str, default: str = "") -> str:
@@ -58,7 +61,7 @@ def read_database(name: str, default: str) -> dict[str, object]:
     parts = urlsplit(url)
     if parts.scheme == "sqlite" and parts.path:
         return {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": SQLITE,
             "NAME": unquote(parts.path),
             "OPTIONS": {
                 # IMMEDIATE takes the write lock at the start, so that two writers queue
