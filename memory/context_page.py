@@ -41,12 +41,20 @@ class OutLine:
     by: str
 
 
+@dataclass(frozen=True, slots=True)
+class AskedLine:
+    source: str
+    found: int
+    fault: str
+
+
 @dataclass(frozen=True)
 class ContextPage:
     project: Project
     assembly: Assembly
     entered: tuple[InLine, ...]
     left_out: tuple[OutLine, ...]
+    asked: tuple[AskedLine, ...]
 
     screen: str = "memory"
     nav: str = "memory"
@@ -84,5 +92,10 @@ def read_context_page(*, actor: Actor, project: Project, context_id: UUID) -> Co
                 records[one["by"]].label if one.get("by") else "",
             )
             for one in assembly.result["left_out"]
+        ),
+        # Contexts of before it was stored do not tell.
+        asked=tuple(
+            AskedLine(one["source"], one["found"], one.get("fault", ""))
+            for one in assembly.result.get("asked", ())
         ),
     )

@@ -22,7 +22,7 @@ from django.utils import timezone
 from memory.models import Projection, Record, RecordVector
 from memory.ports.embedders import current_embedder
 from memory.ports.failures import PortFailed
-from memory.ports.stores import Entry, Held, Store, current_store
+from memory.ports.stores import Entry, Held, Store, current_store, owner_of
 from memory.vectors import fill_vectors
 from verel_site.access.models import Project
 from verel_site.kit.strict_json import encode_sorted
@@ -123,10 +123,6 @@ def entry_of(record: Record) -> Entry | None:
     told = {"text": record.text, "version": record.version, **about}
     digest = hashlib.sha256(encode_sorted(told)).hexdigest()
     return Entry(str(record.record_id), record.version, digest, record.text, about)
-
-
-def owner_of(project_id: UUID) -> str:
-    return f"verel-{project_id}"
 
 
 def find_differences(project: Project) -> Iterator[Difference]:

@@ -1,18 +1,19 @@
 """Recall: which records fit a goal, and one context of them with the reasons stored."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from branches.domain.search_query import Clause, Term
 from branches.domain.words import split_words
-from memory.domain.assembly import Assembly as Made
 from memory.domain.assembly import Candidate, Entered, Policy, Section, assemble
 from memory.domain.content import is_scope
 from memory.domain.fusion import fuse
@@ -20,8 +21,9 @@ from memory.domain.likeness import words_of
 from memory.domain.recalled import COLUMNS, Recalled
 from memory.domain.terms import Grounding, Kind, Standing, Trust
 from memory.models import Assembly, Record, Retrieval
+from memory.rented import ask_store, read_answer, why_store_rests
 from memory.storage.recall_index import find_recallable
-from memory.vectors import find_alike
+from memory.vectors import find_alike, why_embedder_rests
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.kit.refusals import BadInput
@@ -55,27 +57,75 @@ def read_scopes(text: str) -> list[str]:
     return sorted({*named, "team", "global"})
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A source of candidates: how many of those that it named may enter, and why it named none
+    where it could not be asked."""
+
+    source: str
+    found: int
+    fault: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        told = {"source": self.source, "found": self.found}
+        return {**told, "fault": self.fault} if self.fault else told
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Records that fit a goal, the best first, each with how close it is to the goal: 0 where words
+    alone found it."""
+
+    rows: list[tuple[Recalled, float]]
+    asked: list[Asked]
+
+
 def recall(*, project_id: UUID, goal: str, scopes: Sequence[str], limit: int) -> list[Recalled]:
-    """Records that may enter a context and fit the goal, by words and by meaning, the best first.
-    Call outside of transactions: an embedder may take its time."""
-    return [row for row, _ in _recall(project_id, goal, scopes, limit)]
+    """Records that may enter a context and fit the goal, by words, by meaning and by what a rented
+    store finds near, the best first. Call outside of transactions: each may take its time."""
+    return [row for row, _ in find_fitting(project_id, goal, scopes, limit).rows]
 
 
-def _recall(
-    project_id: UUID, goal: str, scopes: Sequence[str], limit: int
-) -> list[tuple[Recalled, float]]:
-    """Each with its cosine to the goal; 0 where it was found by words alone."""
+def find_fitting(project_id: UUID, goal: str, scopes: Sequence[str], limit: int) -> Found:
+    """What `recall` answers, and which sources were asked for it."""
+    # The store looks while we look ourselves.
+    pending = ask_store(project_id=project_id, goal=goal, scopes=scopes, limit=limit)
     told = _find_by_words(project_id, goal, scopes, limit)
     alike = dict(find_alike(project_id=project_id, goal=goal, scopes=scopes, limit=limit))
-    if not alike:
-        return [(row, 0.0) for row in told]
+    near = dict(read_answer(pending))
     found = {row.position: row for row in told}
-    # A vector may be older than what its record is by now.
+    if alike or near:
+        found |= _read_missing(project_id, scopes, alike.keys() - found.keys(), near)
+    at = {row.record_id: row.position for row in found.values()} if near else {}
+    close = {at[one]: closeness for one, closeness in near.items() if one in at}
+    rankings = {
+        "words": [row.position for row in told],
+        "meaning": [one for one in alike if one in found],
+        "store": list(close),
+    }
+    order = fuse([ranking for ranking in rankings.values() if ranking])[:limit]
+    rows = [(found[one], max(alike.get(one, 0.0), close.get(one, 0.0))) for one in order]
+    return Found(rows, _tell_asked(rankings))
+
+
+def _read_missing(
+    project_id: UUID, scopes: Sequence[str], alike: Iterable[int], near: Iterable[UUID]
+) -> dict[int, Recalled]:
+    """Of what vectors and the store name, what may enter: either may be older than the record."""
     rows = Record.objects.recallable().filter(project_id=project_id, scope__in=scopes)
-    missing = rows.filter(position__in=alike.keys() - found.keys())
-    found |= {row[0]: Recalled(*row) for row in missing.values_list(*COLUMNS)}
-    positions = fuse([[row.position for row in told], [at for at in alike if at in found]])
-    return [(found[at], alike.get(at, 0.0)) for at in positions[:limit]]
+    rows = rows.filter(Q(position__in=list(alike)) | Q(record_id__in=list(near)))
+    return {row[0]: Recalled(*row) for row in rows.values_list(*COLUMNS)}
+
+
+def _tell_asked(rankings: dict[str, list[int]]) -> list[Asked]:
+    asked = [Asked("words", len(rankings["words"]))]
+    rests = why_embedder_rests()
+    if rests is not None:
+        asked.append(Asked("meaning", len(rankings["meaning"]), rests))
+    if settings.VEREL_MEMORY_STORE != "none":
+        name = settings.VEREL_MEMORY_STORE
+        asked.append(Asked(name, len(rankings["store"]), why_store_rests()))
+    return asked
 
 
 def _find_by_words(
@@ -100,45 +150,35 @@ def assemble_context(
     """One context for a reader, stored with what entered and why the rest did not."""
     actor.demand(project_id, Right.READ)
     now = timezone.now()
-    gathered = _gather(project_id, goal, scopes)
+    fitting = find_fitting(project_id, goal, scopes, CANDIDATES)
+    gathered = _gather(project_id, fitting.rows, scopes)
     aim = words_of(goal)
-    candidates = [_as_candidate(row, aim, cosine, now) for row, cosine in gathered]
+    candidates = [_as_candidate(row, aim, closeness, now) for row, closeness in gathered]
     made = assemble(candidates, scopes=scopes, policy=policy or Policy(DEFAULT_BUDGET))
     rows = {str(row.record_id): row for row, _ in gathered}
-    with transaction.atomic():
-        return _store(made, rows, project_id, actor, role, goal, scopes, now)
-
-
-def _store(
-    made: Made,
-    rows: dict[str, Recalled],
-    project_id: UUID,
-    actor: Actor,
-    role: str,
-    goal: str,
-    scopes: Sequence[str],
-    now: datetime,
-) -> Assembly:
-    stored = Assembly.objects.create(
+    stored = Assembly(
         project_id=project_id,
         role=role,
         goal=goal,
         scopes=list(scopes),
-        result=made.as_json(),
+        result={**made.as_json(), "asked": [one.as_json() for one in fitting.asked]},
         tokens=made.tokens,
         by_kind=actor.kind,
         by_id=actor.id,
         by_name=actor.name,
         created_at=now,
     )
-    _remember(stored, rows, made.entered)
+    with transaction.atomic():
+        stored.save(force_insert=True)
+        _remember(stored, rows, made.entered)
     return stored
 
 
-def _gather(project_id: UUID, goal: str, scopes: Sequence[str]) -> list[tuple[Recalled, float]]:
+def _gather(
+    project_id: UUID, fitting: Sequence[tuple[Recalled, float]], scopes: Sequence[str]
+) -> list[tuple[Recalled, float]]:
     """What fits the goal and what holds anyway; and beside them what of their keys may not enter,
     so that the stored explanation names it."""
-    fitting = _recall(project_id, goal, scopes, CANDIDATES)
     vouched = Record.objects.live().filter(project_id=project_id, scope__in=scopes)
     told = {
         row[0]: (Recalled(*row), 0.0)
@@ -147,7 +187,7 @@ def _gather(project_id: UUID, goal: str, scopes: Sequence[str]) -> list[tuple[Re
         .order_by("-asserted_at")
         .values_list(*COLUMNS)[:VOUCHED]
     }
-    told |= {row.position: (row, cosine) for row, cosine in fitting}
+    told |= {row.position: (row, closeness) for row, closeness in fitting}
     keys = {row.key for row, _ in told.values() if row.key}
     if keys:
         rivals = Record.objects.filter(project_id=project_id, key__in=keys).exclude(pk__in=told)
@@ -156,7 +196,7 @@ def _gather(project_id: UUID, goal: str, scopes: Sequence[str]) -> list[tuple[Re
     return list(told.values())
 
 
-def _as_candidate(row: Recalled, aim: frozenset[str], cosine: float, now: datetime) -> Candidate:
+def _as_candidate(row: Recalled, aim: frozenset[str], closeness: float, now: datetime) -> Candidate:
     words = _words_of(row.text)
     return Candidate(
         id=str(row.record_id),
@@ -171,7 +211,7 @@ def _as_candidate(row: Recalled, aim: frozenset[str], cosine: float, now: dateti
         source=row.source,
         confidence=row.confidence,
         strength=row.strength(now),
-        relevance=max(cosine, len(words & aim) / len(aim) if aim else 0.0),
+        relevance=max(closeness, len(words & aim) / len(aim) if aim else 0.0),
         words=words,
     )
 

@@ -6,7 +6,6 @@ the vectors of the projects that it is asked about, and reads only what is new s
 
 import logging
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
@@ -18,6 +17,7 @@ from django.db import transaction
 from memory.models import Record, RecordVector
 from memory.ports.embedders import Embedder, current_embedder
 from memory.ports.failures import PortFailed
+from memory.ports.rests import let_rest, wake_all, why_resting
 from memory.storage.matrix import Matrix
 from verel_site.access.projects import lock_project
 
@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 # What a question reads at most of what is new; the next one goes on from there.
 READ_ROWS: Final = 20_000
-# An embedder that failed is left alone for so long: recall goes on by words.
-REST_SECONDS: Final = 30.0
 # Farther than this nothing is alike: two random texts lie about here.
 LEAST_COSINE: Final = 0.25
 
@@ -34,7 +32,6 @@ type _Key = tuple[UUID, str]
 
 _matrices: OrderedDict[_Key, Matrix] = OrderedDict()
 _guard = threading.Lock()
-_resting: dict[str, float] = {}
 
 
 def fill_vectors(records: Sequence[Record]) -> int:
@@ -96,19 +93,29 @@ def find_alike(
     """(position, cosine) of records whose meaning is near the goal's, the nearest first. Empty
     without an embedder, or while it is away. Call outside of transactions."""
     embedder = current_embedder()
-    if embedder is None or not goal.strip() or _resting.get(embedder.name, 0) > time.monotonic():
+    if embedder is None or not goal.strip() or why_resting(_port(embedder)):
         return []
     try:
         vector = embedder.embed([goal])[0]
-    except PortFailed:
+    except PortFailed as error:
         logger.warning("recall goes on by words: the embedder failed", exc_info=True)
-        _resting[embedder.name] = time.monotonic() + REST_SECONDS
+        let_rest(_port(embedder), str(error))
         return []
     matrix = _matrix_of((project_id, embedder.name), len(vector))
     with matrix.lock:
         _read_news(matrix, project_id, embedder.name)
         found = matrix.nearest(vector, scopes, limit)
     return [(position, cosine) for position, cosine in found if cosine >= LEAST_COSINE]
+
+
+def why_embedder_rests() -> str | None:
+    """Empty where it is asked as usual; None where there is none."""
+    embedder = current_embedder()
+    return None if embedder is None else why_resting(_port(embedder))
+
+
+def _port(embedder: Embedder) -> str:
+    return f"embedder:{embedder.name}"
 
 
 def _matrix_of(key: _Key, width: int) -> Matrix:
@@ -136,4 +143,4 @@ def forget_matrices() -> None:
     """Of this process: what was read of a database that is no more."""
     with _guard:
         _matrices.clear()
-    _resting.clear()
+    wake_all()

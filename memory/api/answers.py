@@ -106,6 +106,7 @@ def assembly_json(assembly: Assembly) -> Json:
         "policy": assembly.result["policy"],
         "entered": assembly.result["entered"],
         "left_out": assembly.result["left_out"],
+        "asked": assembly.result.get("asked", []),
         "text": "\n".join(one["text"] for one in assembly.result["entered"]),
         "created_at": assembly.created_at.isoformat(),
     }

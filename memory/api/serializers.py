@@ -254,6 +254,14 @@ class LeftOutSerializer(Shape):
     by = serializers.UUIDField(required=False, help_text="the record that took its place")
 
 
+class AskedSerializer(Shape):
+    source = serializers.CharField(  # type: ignore[assignment]  # a name of DRF's too
+        help_text="words, meaning, or the rented store's name"
+    )
+    found = serializers.IntegerField(help_text="of those that it named, how many may enter")
+    fault = serializers.CharField(required=False, help_text="why it could not be asked")
+
+
 class AssemblySerializer(Shape):
     context = serializers.UUIDField()  # type: ignore[assignment]  # a name of DRF's too
     project = serializers.UUIDField()
@@ -264,6 +272,7 @@ class AssemblySerializer(Shape):
     policy = serializers.DictField()
     entered = EnteredSerializer(many=True)
     left_out = LeftOutSerializer(many=True)
+    asked = AskedSerializer(many=True)
     text = serializers.CharField()
     created_at = serializers.DateTimeField()
 

@@ -6,7 +6,7 @@ Entries go in as they are (`infer=False`): no model rewrites, merges or drops wh
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -20,14 +20,17 @@ os.environ.setdefault("MEM0_DIR", str(settings.VEREL_HOME / "mem0"))
 from mem0 import Memory
 
 from memory.ports.failures import PortFailed
-from memory.ports.stores import Entry, Held
+from memory.ports.stores import Entry, Held, Near
 
 RECORD: Final = "verel_record"
 DIGEST: Final = "verel_digest"
 VERSION: Final = "verel_version"
+SCOPE: Final = "verel_scope"
 # mem0 lists so many at most; it has no pages.
 LISTED: Final = 1_000_000
 DOUBLES: Final = 100
+# Farther than this nothing is alike: two random texts lie about here.
+LEAST_SCORE: Final = 0.25
 
 
 class Mem0Store:
@@ -70,6 +73,18 @@ class Mem0Store:
             self._memory.get_all, filters={"user_id": owner}, top_k=LISTED, show_expired=True
         )
         yield from (held for held in map(_read, told["results"]) if held)
+
+    def search(self, owner: str, goal: str, scopes: Sequence[str], limit: int) -> list[Near]:
+        told = self._call(
+            self._memory.search,
+            goal,
+            filters={"user_id": owner, SCOPE: {"in": list(scopes)}},
+            top_k=limit,
+            threshold=LEAST_SCORE,
+            show_expired=True,
+        )
+        rows = told["results"]
+        return [Near(held.record, float(row["score"])) for row in rows if (held := _read(row))]
 
     def _call(self, act: Callable[..., Any], *args: Any, **named: Any) -> Any:
         with self._lock:

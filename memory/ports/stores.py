@@ -1,9 +1,11 @@
 """Stores that recall elsewhere. VEREL_MEMORY_STORE chooses one, or none; ours stays the truth."""
 
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -30,6 +32,18 @@ class Held:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A record that a store finds near a goal; `closeness` is its word for how near, from 0 to 1."""
+
+    record: str
+    closeness: float
+
+
+def owner_of(project_id: UUID) -> str:
+    return f"verel-{project_id}"
+
+
 class Store(Protocol):
     """All of it raises PortFailed. An owner is a project; what somebody else put there under it, and
     so bears no record's id, is never told and never touched."""
@@ -52,6 +66,10 @@ class Store(Protocol):
         """All that is held of an owner's records."""
         ...
 
+    def search(self, owner: str, goal: str, scopes: Sequence[str], limit: int) -> list[Near]:
+        """What is near the goal among an owner's records of these scopes, the nearest first."""
+        ...
+
 
 def _make_mem0() -> Store:
     try:
@@ -68,6 +86,8 @@ def _make_mem0() -> Store:
 
 
 _makers: dict[str, Callable[[], Store]] = {"mem0": _make_mem0}
+# A local store has one owner: two threads that come first together open it once.
+_making = threading.Lock()
 
 
 def register_store(name: str, make: Callable[[], Store]) -> None:
@@ -80,7 +100,8 @@ def current_store() -> Store | None:
     """The one that is chosen; None where none is. Raises ImproperlyConfigured, or PortFailed."""
     if settings.VEREL_MEMORY_STORE == "none":
         return None
-    return _made(settings.VEREL_MEMORY_STORE, settings.VEREL_MEM0_CONFIG)
+    with _making:
+        return _made(settings.VEREL_MEMORY_STORE, settings.VEREL_MEM0_CONFIG)
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,7 @@
 import os
 import signal
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from memory.ports.stores import Entry, Held, Store, register_store
+from memory.ports.stores import Entry, Held, Near, Store, register_store
 from verel_site.outbox.models import Promise
 from verel_site.outbox.promises import sweep_promises
 
@@ -40,6 +40,9 @@ class Dying:
 
     def every(self, owner: str) -> Iterator[Held]:
         return self._store.every(owner)
+
+    def search(self, owner: str, goal: str, scopes: Sequence[str], limit: int) -> list[Near]:
+        return self._store.search(owner, goal, scopes, limit)
 
     def _at[T](self, name: str, act: Callable[[], T]) -> T:
         if self._point == f"before {name}":

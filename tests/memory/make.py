@@ -1,6 +1,9 @@
 """Typed builders of memory, through the real actions."""
 
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from branches.models import Event
 from memory.domain.terms import Answer
@@ -12,6 +15,7 @@ from memory.records import Proposed
 from tests.make import append, make_message, make_run
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
+from verel_site.outbox.promises import sweep_promises
 
 CAP: dict[str, Any] = {"subject": "limits.bolus", "predicate": "max_dose"}
 
@@ -54,3 +58,8 @@ def make_verified(project: Project, text: str, curator: Actor, **more: Any) -> R
     record = make_fact(project, text, **more)
     answer(record, curator, Answer.PROMOTE)
     return record
+
+
+def deliver() -> int:
+    """What the outbox owes by now; answers how many promises were kept."""
+    return sweep_promises(now=timezone.now() + timedelta(seconds=1))

@@ -46,11 +46,6 @@ from verel_site.kit.refusals import Forbidden, NotFound
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
 def made_by(job: Consolidation) -> list[Record]:
     return list(Record.objects.filter(by_id=str(job.pk)).order_by("position"))
 

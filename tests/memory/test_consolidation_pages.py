@@ -11,32 +11,14 @@ from django.test.utils import CaptureQueriesContext
 from memory.consolidation_models import Consolidation
 from memory.domain.terms import Answer
 from memory.models import PromotionDecision, Record
-from tests.make import make_key, make_project, make_user
+from tests.make import make_key
 from tests.memory.make import CAP, answer, cite, make_fact, make_source, make_verified, propose
 from tests.memory.steps import consolidate, order, take, tell_runs
 from verel_site.access.models import Project
 from verel_site.access.projects import actor_of_user
-from verel_site.access.rights import Role
 
 pytestmark = pytest.mark.django_db
 HOSTILE = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}evil"
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def user(project: Project) -> User:
-    return make_user(project, Role.CURATOR)
-
-
-@pytest.fixture
-def client(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def read(client: Client, project: Project, tail: str, status: int = 200, **more: Any) -> str:

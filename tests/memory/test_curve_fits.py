@@ -13,18 +13,13 @@ from memory.curve_fits import fit_curves
 from memory.domain.strength import Curve
 from memory.domain.terms import ItemType
 from memory.models import Assembly, CurveFit, Record
-from tests.make import make_project, make_user
+from tests.make import make_user
 from tests.memory.make import make_fact
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
 
 pytestmark = pytest.mark.django_db
 PLANTED = Curve(40, 0.9, 0.0)
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
 
 
 def remember(project: Project, contexts: int) -> Record:

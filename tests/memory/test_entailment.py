@@ -26,11 +26,6 @@ OTHERWISE = ("The bolus cap is 45 mg.", "The bolus cap is 50 mg")
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def judged(settings: Settings, model_server: ModelServer) -> ModelServer:
     settings.VEREL_ENTAILMENT = "judge"
     settings.VEREL_JUDGE_URL = model_server.url

@@ -16,7 +16,7 @@ from memory.intentions import (
     report_fired,
 )
 from memory.models import Intention, IntentionFire
-from tests.make import append, make_draft, make_message, make_person, make_project, make_run
+from tests.make import append, make_draft, make_message, make_person, make_run
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
@@ -24,11 +24,6 @@ from verel_site.inbox.models import Item
 
 pytestmark = pytest.mark.django_db
 CUE = 'type == "data.tool.result" and payload.name == "deploy"'
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
 
 
 @pytest.fixture

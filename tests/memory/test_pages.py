@@ -2,7 +2,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -26,33 +25,10 @@ from tests.memory.make import (
 )
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
-from verel_site.access.projects import actor_of_user
 from verel_site.access.rights import Role
 
 pytestmark = pytest.mark.django_db
 HOSTILE = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}evil"
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def user(project: Project) -> User:
-    return make_user(project, Role.CURATOR)
-
-
-@pytest.fixture
-def curator(user: User) -> Actor:
-    return actor_of_user(user)
-
-
-@pytest.fixture
-def client(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def page(client: Client, project: Project, tail: str = "", status: int = 200) -> str:

@@ -10,48 +10,24 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, transaction
 from django.utils import timezone
-from pytest_django.fixtures import Settings
 
 from memory.domain.terms import Answer
 from memory.edits import make_edit
 from memory.models import Projection, Record
 from memory.ports.failures import PortFailed
-from memory.ports.stores import Entry, register_store
-from memory.projection import CLAIM_SECONDS, deliver_record, entry_of, owner_of
+from memory.ports.stores import Entry, owner_of
+from memory.projection import CLAIM_SECONDS, deliver_record, entry_of
 from memory.storage import owed
 from tests.make import make_person, make_project
 from tests.memory.dying import POINTS, die_delivering, replay
 from tests.memory.file_store import FileStore
-from tests.memory.make import CAP, answer, make_corroborated, make_fact, make_verified
+from tests.memory.make import CAP, answer, deliver, make_corroborated, make_fact, make_verified
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
 from verel_site.outbox.models import Promise
-from verel_site.outbox.promises import sweep_promises
 
 TEXT = "The bolus cap is 45 mg"
-
-
-@pytest.fixture
-def project(db: None) -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def curator(project: Project) -> Actor:
-    return make_person(project, Role.CURATOR)
-
-
-@pytest.fixture
-def store(tmp_path: Path, settings: Settings) -> FileStore:
-    made = FileStore(tmp_path / "rented")
-    register_store("dying", lambda: made)
-    settings.VEREL_MEMORY_STORE = "dying"
-    return made
-
-
-def deliver() -> int:
-    return sweep_promises(now=timezone.now() + timedelta(seconds=1))
 
 
 def held(store: FileStore, project: Project) -> list[str]:

@@ -19,15 +19,17 @@ from pytest_django.fixtures import Settings
 
 from memory.domain.terms import Answer
 from memory.models import Projection, Record
-from memory.ports.stores import Entry, register_store
-from memory.projection import entry_of, owner_of
+from memory.ports.rests import wake_all
+from memory.ports.stores import Entry, owner_of, register_store
+from memory.projection import entry_of
+from memory.recall import assemble_context, recall
 from tests.make import make_person, make_project
 from tests.memory.dying import POINTS, die_delivering, replay
-from tests.memory.make import answer, make_verified
+from tests.memory.make import answer, deliver, make_verified
 from tests.memory.model_server import WIDTH, ModelServer
+from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
-from verel_site.outbox.promises import sweep_promises
 
 pytestmark = [pytest.mark.heavy, pytest.mark.django_db(transaction=True)]
 TEXT = "The bolus cap is 45 mg"
@@ -93,10 +95,6 @@ def open_in_child(config: str) -> Callable[[], Any]:
     return make
 
 
-def deliver() -> int:
-    return sweep_promises(now=timezone.now() + timedelta(seconds=1))
-
-
 def listed(store: Any, project: Project) -> list[dict[str, Any]]:
     told = store._memory.get_all(filters={"user_id": owner_of(project.pk)}, top_k=50)
     return sorted(told["results"], key=lambda row: row["memory"])
@@ -121,9 +119,6 @@ def test_an_entry_comes_moves_and_goes_with_its_record(config: str) -> None:
         deliver()
         (moved,) = listed(store, project)
         assert (moved["id"], moved["metadata"]["verel_scope"]) == (row["id"], "global")
-        # And mem0 recalls by meaning what is ours.
-        hits = store._memory.search("dosage limit", filters={"user_id": owner_of(project.pk)})
-        assert all(hit["metadata"]["verel_record"] for hit in hits["results"])
         answer(record, curator, Answer.BURY)
         deliver()
         assert listed(store, project) == []
@@ -174,3 +169,35 @@ def test_nothing_of_it_leaves_the_machine(config: str) -> None:
 
         assert not telemetry.MEM0_TELEMETRY
     assert os.environ["MEM0_DIR"].startswith(os.environ["VEREL_HOME"])
+
+
+def test_recall_reads_it_by_meaning_and_takes_nothing_on_its_word(config: str) -> None:
+    project, record, curator = make_ground()
+    make_verified(project, "The dose ceiling elsewhere", curator, scope="repo:other")
+    make_verified(project, "Doors open at noon", curator)
+    with opened(config) as store:
+        wake_all()
+        deliver()
+        store._memory.add("dosage limit dosage limit", user_id=owner_of(project.pk), infer=False)
+        rows = recall(project_id=project.pk, goal="ceiling", scopes=["team", "global"], limit=5)
+        assert [row.text for row in rows] == [TEXT]
+        told = assemble_context(project_id=project.pk, actor=SYSTEM, goal="ceiling")
+        assert told.result["asked"][-1] == {"source": "rented", "found": 1}
+        answer(record, curator, Answer.BURY)
+        # It still holds what we buried, until the delivery.
+        assert TEXT in [row["memory"] for row in listed(store, project)]
+        assert recall(project_id=project.pk, goal="ceiling", scopes=["team"], limit=5) == []
+
+
+def test_a_mem0_whose_embedder_is_away_leaves_recall_by_words(
+    config: str, model_server: ModelServer
+) -> None:
+    project, _, _ = make_ground()
+    with opened(config):
+        wake_all()
+        deliver()
+        model_server.answer({"error": "away"}, 400)
+        told = assemble_context(project_id=project.pk, actor=SYSTEM, goal="bolus")
+        assert [one["text"] for one in told.result["entered"]] == [TEXT]
+        assert "mem0 did not answer" in told.result["asked"][-1]["fault"]
+        wake_all()

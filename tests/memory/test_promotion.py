@@ -31,16 +31,6 @@ from verel_site.kit.refusals import Forbidden, NotFound
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def curator(project: Project) -> Actor:
-    return make_person(project, Role.CURATOR)
-
-
 def ask(record: Record) -> PromotionRequest:
     return request_promotion(record_id=record.record_id, actor=SYSTEM)
 

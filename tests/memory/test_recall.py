@@ -24,29 +24,12 @@ from tests.memory.make import (
     propose,
 )
 from verdicts.suites import create_suite
-from verel_site.access.actors import SYSTEM, Actor, key_actor
+from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
 from verel_site.kit.refusals import NotFound
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def curator(project: Project) -> Actor:
-    return make_person(project, Role.CURATOR)
-
-
-@pytest.fixture
-def agent(project: Project) -> Actor:
-    return key_actor(
-        key_id="a", name="dose-fixer", project_id=project.pk, scopes=["memory:propose"]
-    )
 
 
 def context(project: Project, goal: str = "bolus cap", **more: Any) -> Assembly:

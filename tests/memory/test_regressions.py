@@ -14,7 +14,7 @@ from memory.models import Record
 from memory.promotion import Said, decide_promotion
 from memory.regressions import SETTLE_SECONDS, follow_regressions
 from memory.requests import request_promotion
-from tests.make import append, make_fork, make_message, make_person, make_project, make_run
+from tests.make import append, make_fork, make_message, make_run
 from tests.memory.make import answer, cite, make_fact, make_source
 from tests.verdicts.make import SUITE, make_issue, make_runner, push, push_proven
 from verdicts.admission import admit_merge
@@ -22,20 +22,9 @@ from verdicts.models import GateDecision
 from verdicts.suites import freeze_suite
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
-from verel_site.access.rights import Role
 from verel_site.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def curator(project: Project) -> Actor:
-    return make_person(project, Role.CURATOR)
 
 
 def follow() -> None:

@@ -12,7 +12,7 @@ from memory.skills import BadSkill, read_archive, upload_skill
 from tests.make import make_person, make_project, make_user
 from tests.memory.make import answer
 from verdicts.suites import create_suite
-from verel_site.access.actors import SYSTEM, Actor, key_actor
+from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import actor_of_user
 from verel_site.access.rights import Role
@@ -29,16 +29,6 @@ def archive(front: str = FRONT, **files: str) -> bytes:
         for name, text in files.items():
             made.writestr(f"unit-conversion/{name}.py", text)
     return packed.getvalue()
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def agent(project: Project) -> Actor:
-    return key_actor(key_id="a", name="a", project_id=project.pk, scopes=["memory:propose"])
 
 
 def upload(project: Project, actor: Actor, raw: bytes) -> Proposed:

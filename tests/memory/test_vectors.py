@@ -2,59 +2,32 @@
 manner."""
 
 import json
-from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from memory import vectors
 from memory.domain.terms import Answer
 from memory.models import Record, RecordVector
-from memory.ports.embedders import OpenAIEmbedder, register_embedder
+from memory.ports.embedders import OpenAIEmbedder
 from memory.ports.failures import PortFailed
 from memory.ports.openai import OpenAIServer
 from memory.recall import assemble_context, recall
 from memory.storage.matrix import Matrix
 from memory.vectors import fill_vectors, find_alike, forget_matrices
 from tests.make import make_person, make_project
-from tests.memory.make import answer, make_fact, make_verified
+from tests.memory.make import answer, deliver, make_fact, make_verified
 from tests.memory.model_server import HashedWords, ModelServer
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
 from verel_site.outbox.models import Promise
-from verel_site.outbox.promises import sweep_promises
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def curator(project: Project) -> Actor:
-    return make_person(project, Role.CURATOR)
-
-
-@pytest.fixture
-def embedding(settings: Settings) -> Iterator[None]:
-    forget_matrices()
-    register_embedder("hashed", HashedWords)
-    settings.VEREL_EMBEDDER = "hashed"
-    yield
-    forget_matrices()
-
-
-def deliver() -> int:
-    return sweep_promises(now=timezone.now() + timedelta(seconds=1))
 
 
 def found(project: Project, goal: str, *scopes: str) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 from memory.domain.terms import Answer
 from memory.models import PromotionRequest, Record
 from memory.requests import PROMOTION, request_promotion
-from tests.make import make_person, make_project
+from tests.make import make_person
 from tests.memory.make import CAP, answer, cite, make_fact, make_source, make_verified, propose
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
@@ -17,16 +17,6 @@ from verel_site.inbox.sweeps import sweep_inbox
 from verel_site.kit.refusals import Forbidden
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def curator(project: Project) -> Actor:
-    return make_person(project, Role.CURATOR)
 
 
 def ask(project: Project, text: str = "Ward 1 has a pump") -> tuple[Record, Item]:

@@ -6,7 +6,7 @@ import pytest
 from memory.models import PromotionRequest, Record
 from memory.requests import request_promotion
 from tests.api_client import Api, data, problem
-from tests.make import NOON, make_key, make_project, make_user
+from tests.make import NOON, make_key, make_user
 from tests.memory.make import CAP, make_fact, make_source
 from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
@@ -14,11 +14,6 @@ from verel_site.access.rights import Role
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api_urls")]
 CAPPED: dict[str, Any] = {"text": "The bolus cap is 45 mg", **CAP, "object": "45 mg"}
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from memory.domain.archive import File, pack_files
 from memory.intentions import follow_intentions
 from tests.api_client import Api, data, problem
-from tests.make import append, make_key, make_message, make_project, make_run
+from tests.make import append, make_key, make_message, make_run
 from verel_site.access.models import Project
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api_urls")]
@@ -17,11 +17,6 @@ ASKED = {
     "idempotency_key": "a",
     "ttl_seconds": 60,
 }
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
 
 
 @pytest.fixture
