@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,8 @@ from verdicts.domain.facts import (
     ReportFacts,
     RequiredGrader,
     Standing,
+    Told,
+    list_reasons,
 )
 from verdicts.domain.gate import decide_gate, owes_receipt
 from verdicts.domain.ledger import guard_regressions
@@ -59,7 +62,7 @@ class GateView:
     open: bool
     stale: bool
     graded: bool
-    reasons: tuple[Reason, ...]
+    told: tuple[Told, ...]
     attributions: dict[str, Grader]
     standings: tuple[Standing, ...]
     head_digest: bytes
@@ -76,9 +79,14 @@ class GateView:
         }
 
     @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """One by one, in order."""
+        return list_reasons(self.told)
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """The reasons in words."""
-        return tuple(reason.text for reason in self.reasons)
+        return tuple(chain.from_iterable(one.texts for one in self.told))
 
     def as_json(self) -> dict[str, Any]:
         """The answer of `GET branches/{b}/gate`."""
@@ -245,7 +253,7 @@ def _view(
         open=may[decision.verdict] and not is_stale,
         stale=is_stale,
         graded=decision.graded,
-        reasons=(*decision.reasons, *_stale_reasons(decision, is_stale)),
+        told=(*decision.told, *_stale_told(decision, is_stale)),
         attributions=decision.attributions,
         standings=decision.standings,
         head_digest=bytes(branch.head_digest),
@@ -254,11 +262,11 @@ def _view(
     )
 
 
-def _stale_reasons(decision: Decision, stale: bool) -> tuple[Reason, ...]:
+def _stale_told(decision: Decision, stale: bool) -> tuple[Told, ...]:
     if not stale:
         return ()
     return tuple(
-        Reason("stale", line.grader, f"{line.grader}: it graded an older head, not this one")
+        Told("stale", line.grader, (f"{line.grader}: it graded an older head, not this one",))
         for line in decision.standings
         if line.verdict == "stale"
     )

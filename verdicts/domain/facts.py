@@ -1,6 +1,7 @@
 """What the gate looks at: plain values, made from stored rows or by a runner, never from a clock."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -85,6 +86,14 @@ class Reason(NamedTuple):
     text: str
 
 
+class Told(NamedTuple):
+    """The reasons of one check and grader together: a grader's findings may be thousands."""
+
+    check: str
+    grader: Grader | None
+    texts: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One line of the gate's checklist: how one grader stands on this head.
@@ -108,14 +117,24 @@ class Decision:
     """What the gate says of one head.
 
     `graded` is False when no grader ran on this head at all; the verdict is then never pass.
+    `told` are the reasons: of failing checks first, then of findings, each grader's worst first.
     `attributions` maps each fingerprint that warned or failed to the grader that found it.
     """
 
     verdict: Verdict
     graded: bool
-    reasons: tuple[Reason, ...]
+    told: tuple[Told, ...]
     attributions: dict[str, Grader] = field(default_factory=dict)
     standings: tuple[Standing, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """One by one, in order."""
+        return list_reasons(self.told)
+
+
+def list_reasons(told: Iterable[Told]) -> tuple[Reason, ...]:
+    return tuple(Reason(check, grader, text) for check, grader, texts in told for text in texts)
 
 
 # Bytes are put together as text of as many characters below 256: no string of an issue that is

@@ -7,8 +7,10 @@ place of another's: a clean pyright says nothing about what mypy found. Reports 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
+from operator import itemgetter
+from typing import NamedTuple
 
 from verdicts.domain.facts import (
     Decision,
@@ -19,6 +21,7 @@ from verdicts.domain.facts import (
     ReportFacts,
     RequiredGrader,
     Standing,
+    Told,
     result_digest,
 )
 from verdicts.domain.terms import (
@@ -86,8 +89,7 @@ _WEIGHTS = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Weighed:
+class _Weighed(NamedTuple):
     """The reports of one tool of one grader, sorted out."""
 
     grader: Grader
@@ -196,61 +198,77 @@ def _content_reasons(
 
 
 @dataclass(frozen=True, slots=True)
-class _Weight:
-    """What all issues of one speaker weigh that are alike: the severity after clamping and its
-    rank, how a reason begins, and whether it may contradict what another precise grader finds."""
+class _Alike:
+    """The issues of one speaker that weigh alike, in the order in which they were told: of one
+    kind, severity, confidence and source, and all in quarantine or none.
 
+    `rank` is of the severity after clamping, `opening` how a reason begins; `contradicts`: whether
+    they may contradict what another precise grader finds.
+    """
+
+    kind: IssueKind
     rank: int
     opening: str
     contradicts: bool
+    issues: list[IssueFacts] = field(default_factory=list)
 
 
-class _Weights(dict[tuple[Severity, Confidence, Grader, IssueKind], _Weight]):
-    """By severity, confidence, source and kind: worked out once for each that occurs, and looked up
-    for each of thousands of issues.
+class _Sorted(dict[tuple[Severity, Confidence, Grader, IssueKind, bool], list[IssueFacts]]):
+    """Sorts issues by all that their weight depends on, which is then worked out once for each case
+    that occurs rather than for each of thousands of issues.
 
-    `speaker` is a grader, or a tool of the server's own by its name; `held` are weights in
-    quarantine: a flaky one warns and does not fail.
+    `speaker` is a grader, or a tool of the server's own by its name. What is in quarantine warns
+    and does not fail.
     """
 
-    def __init__(self, speaker: str, *, advisory: bool, held: bool = False) -> None:
-        self._speaker, self._advisory, self._held = speaker, advisory, held
+    def __init__(self, speaker: str, *, advisory: bool) -> None:
+        self._speaker, self._advisory = speaker, advisory
+        self.groups: list[_Alike] = []
 
-    def __missing__(self, key: tuple[Severity, Confidence, Grader, IssueKind]) -> _Weight:
-        severity, confidence, source, kind = key
+    def __missing__(
+        self, key: tuple[Severity, Confidence, Grader, IssueKind, bool]
+    ) -> list[IssueFacts]:
+        severity, confidence, source, kind, held = key
         weighs = _WEIGHTS[self._advisory][severity, confidence, source]
         word = weighs if weighs == severity else _ADVICE
-        if self._held:
+        if held:
             weighs, word = clamp(weighs, QUARANTINE_CEILING), _QUARANTINE
         precise = source in PRECISE and confidence != Confidence.LOW
-        weight = _Weight(
-            weighs.rank, f"{self._speaker}: {word}, {kind}", precise and not self._held
-        )
-        self[key] = weight
-        return weight
+        opening = f"{self._speaker}: {word}, {kind}"
+        alike = _Alike(kind, weighs.rank, opening, precise and not held)
+        self.groups.append(alike)
+        self[key] = alike.issues
+        return alike.issues
 
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What one speaker found: a grader by all its tools, or one tool of the server's own. `weights`
-    and their `ranks` are of the `issues` in turn; `worst` is the highest rank, or -1."""
+    """What one speaker found: a grader by all its tools, or one tool of the server's own. `groups`
+    stand worst first, equals by their first issue."""
 
     grader: Grader
     by_server: bool
-    issues: list[IssueFacts]
-    weights: list[_Weight]
-    ranks: list[int]
-    worst: int
+    groups: list[_Alike]
+
+    @property
+    def worst(self) -> int:
+        """The highest rank, or -1."""
+        return self.groups[0].rank if self.groups else -1
 
     @property
     def worst_issue(self) -> IssueFacts | None:
         """The first of the worst."""
-        return self.issues[self.ranks.index(self.worst)] if self.ranks else None
+        return self.groups[0].issues[0] if self.groups else None
+
+    @property
+    def told(self) -> list[_Alike]:
+        """Those that warn or fail."""
+        return [one for one in self.groups if one.rank >= _WARNING_RANK]
 
     @property
     def warned(self) -> int:
-        """How many of them warn or fail."""
-        return len([None for rank in self.ranks if rank >= _WARNING_RANK])
+        """How many issues warn or fail."""
+        return sum(len(one.issues) for one in self.told)
 
 
 def _find(
@@ -258,23 +276,14 @@ def _find(
 ) -> _Findings:
     """What a speaker's reports weigh, clamped, and for an advisory grader after its vote."""
     advisory = grader in ADVISORY
-    counted = chain.from_iterable(
-        _voted(tool) + tool.errored if advisory else tool.counted for tool in tools
-    )
-    issues = list(chain.from_iterable([report.issues for report in counted]))
-    table = _Weights(speaker, advisory=advisory)
-    weights = [table[one.severity, one.confidence, one.source, one.kind] for one in issues]
-    if quarantined:
-        held = _Weights(speaker, advisory=advisory, held=True)
-        weights = [
-            held[one.severity, one.confidence, one.source, one.kind]
-            if one.fingerprint in quarantined
-            else weight
-            for one, weight in zip(issues, weights, strict=True)
-        ]
-    ranks = [weight.rank for weight in weights]
-    by_server = speaker is not grader
-    return _Findings(grader, by_server, issues, weights, ranks, max(ranks, default=-1))
+    alike = _Sorted(speaker, advisory=advisory)
+    for tool in tools:
+        for report in _voted(tool) + tool.errored if advisory else tool.counted:
+            for one in report.issues:
+                held = one.fingerprint in quarantined
+                alike[one.severity, one.confidence, one.source, one.kind, held].append(one)
+    groups = sorted(alike.groups, key=lambda group: -group.rank)
+    return _Findings(grader, speaker is not grader, groups)
 
 
 def _voted(weighed: _Weighed) -> tuple[ReportFacts, ...]:
@@ -302,7 +311,7 @@ def _disagreements(findings: Iterable[_Findings]) -> list[Reason]:
     disputed = frozenset().union(*gating.values())
     if not disputed:
         return []
-    calm = {one.grader: _calm_places(one, {locator for _, locator in disputed}) for one in precise}
+    calm = {one.grader: _calm_places(one, disputed) for one in precise}
     reasons = []
     for place in sorted(disputed):
         sides = {grader for grader in calm if place in calm[grader] - gating[grader]}
@@ -318,49 +327,52 @@ def _disagreements(findings: Iterable[_Findings]) -> list[Reason]:
 # low confidence contradicts nobody, nor does one in quarantine.
 def _gating_places(findings: _Findings) -> set[tuple[str, str]]:
     return {
-        (issue.kind, issue.locator)
-        for issue, weight in zip(findings.issues, findings.weights, strict=True)
-        if weight.rank >= _GATING_RANK and weight.contradicts and issue.locator
+        (group.kind, issue.locator)
+        for group in findings.groups
+        if group.contradicts and group.rank >= _GATING_RANK
+        for issue in group.issues
+        if issue.locator
     }
 
 
-def _calm_places(findings: _Findings, locators: set[str]) -> set[tuple[str, str]]:
-    """Those at the named locators, which are few, where most findings are elsewhere."""
-    return {
-        (issue.kind, issue.locator)
-        for issue, weight in zip(findings.issues, findings.weights, strict=True)
-        if issue.locator in locators and weight.rank < _GATING_RANK and weight.contradicts
-    }
+def _calm_places(findings: _Findings, disputed: frozenset[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those among the disputed, which are few, where most findings are elsewhere."""
+    places: set[tuple[str, str]] = set()
+    for group in findings.groups:
+        if group.contradicts and group.rank < _GATING_RANK:
+            asked = {locator for kind, locator in disputed if kind == group.kind}
+            met = asked.intersection([issue.locator for issue in group.issues]) if asked else ()
+            places |= {(group.kind, locator) for locator in met}
+    return places
 
 
-def _issue_reasons(findings: Iterable[_Findings]) -> list[Reason]:
-    """One for each text; two speakers never share one, since it begins with who speaks."""
-    # As a tuple is made: a named one's own constructor is a function in Python, called for each.
-    make = tuple.__new__
-    reasons: list[Reason] = []
+def _issue_told(findings: Iterable[_Findings]) -> list[Told]:
+    """Each text once, the worst first; two speakers never share one, since it begins with who
+    speaks."""
+    told = []
     for one in findings:
-        grader = one.grader
-        texts = [
-            f"{weight.opening} at {issue.locator}: {issue.message}"
-            if issue.locator
-            else f"{weight.opening}: {issue.message}"
-            for issue, weight, rank in zip(one.issues, one.weights, one.ranks, strict=True)
-            if rank >= _WARNING_RANK
-        ]
-        reasons += [make(Reason, ("issue", grader, text)) for text in dict.fromkeys(texts)]
-    return reasons
+        texts = chain.from_iterable(_words(group.opening, group.issues) for group in one.told)
+        if once := tuple(dict.fromkeys(texts)):
+            told.append(Told("issue", one.grader, once))
+    return told
+
+
+def _words(opening: str, issues: Iterable[IssueFacts]) -> list[str]:
+    return [
+        f"{opening} at {issue.locator}: {issue.message}"
+        if issue.locator
+        else f"{opening}: {issue.message}"
+        for issue in issues
+    ]
 
 
 def _attributions(findings: Sequence[_Findings]) -> dict[str, Grader]:
     """Each fingerprint that warned or failed, and the grader that gave it its highest severity; of
     equals the first in the order of graders."""
     by: dict[str, Grader] = {}
-    levels = set().union(*(one.ranks for one in findings))
-    for level in sorted(rank for rank in levels if rank >= _WARNING_RANK):
-        for one in reversed(findings):
-            pairs = zip(one.issues, one.ranks, strict=True)
-            marks = [issue.fingerprint for issue, rank in pairs if rank == level]
-            by |= dict.fromkeys(marks, one.grader)
+    told = [(group, one.grader) for one in reversed(findings) for group in one.told]
+    for group, grader in sorted(told, key=lambda pair: pair[0].rank):
+        by |= dict.fromkeys([issue.fingerprint for issue in group.issues], grader)
     return by
 
 
@@ -372,7 +384,7 @@ def _verdict_of(rank: int) -> Verdict:
 
 def _standing(
     grader: Grader,
-    weighed: tuple[_Weighed, ...],
+    weighed: Sequence[_Weighed],
     findings: _Findings | None,
     unproven: list[Reason],
     *,
@@ -404,7 +416,7 @@ def _standing(
 
 
 def _standing_of_server(name: str, findings: _Findings) -> Standing:
-    worst, count = findings.worst_issue, len(findings.issues)
+    worst, count = findings.worst_issue, sum(len(one.issues) for one in findings.groups)
     more = f" and {count - 1} more" if count > 1 else ""
     why = f"{worst.message}{more}" if worst else "0 findings"
     verdict = _verdict_of(findings.worst)
@@ -421,7 +433,7 @@ def _proof(report: ReportFacts) -> str:
 
 
 def _absent_reasons(
-    required: Iterable[RequiredGrader], weighed: Mapping[Grader, tuple[_Weighed, ...]]
+    required: Iterable[RequiredGrader], weighed: Mapping[Grader, Sequence[_Weighed]]
 ) -> list[Reason]:
     reasons = []
     for wanted in required:
@@ -491,7 +503,7 @@ def decide_gate(
 
 def _reduced(
     wanted: list[RequiredGrader],
-    weighed: dict[Grader, tuple[_Weighed, ...]],
+    weighed: dict[Grader, list[_Weighed]],
     findings: Mapping[str, _Findings],
     unproven: dict[Grader, list[Reason]],
     stale_graders: frozenset[Grader],
@@ -512,7 +524,7 @@ def _reduced(
     return Decision(
         verdict=verdict,
         graded=graded,
-        reasons=(*dict.fromkeys(failures), *_issue_reasons(found), *ungraded),
+        told=(*_told_alone(dict.fromkeys(failures)), *_issue_told(found), *_told_alone(ungraded)),
         attributions=_attributions(found),
         standings=tuple(
             _standing(
@@ -531,16 +543,19 @@ def _reduced(
     )
 
 
+def _told_alone(reasons: Iterable[Reason]) -> list[Told]:
+    return [Told(check, grader, (text,)) for check, grader, text in reasons]
+
+
 def _weigh_all(
     reports: Collection[ReportFacts], advisory_window: int
-) -> dict[Grader, tuple[_Weighed, ...]]:
+) -> dict[Grader, list[_Weighed]]:
     by_tool: dict[tuple[Grader, str], list[ReportFacts]] = {}
     for report in _ranked(reports):
         by_tool.setdefault((report.grader, report.tool), []).append(report)
-    weighed: dict[Grader, tuple[_Weighed, ...]] = {}
+    weighed: dict[Grader, list[_Weighed]] = {}
     for (grader, tool), told in by_tool.items():
-        item = _weigh(grader, tool, told, advisory_window)
-        weighed[grader] = (*weighed.get(grader, ()), item)
+        weighed.setdefault(grader, []).append(_weigh(grader, tool, told, advisory_window))
     return weighed
 
 
@@ -555,10 +570,9 @@ def counted_reports(
 def _ranked(reports: Collection[ReportFacts]) -> list[ReportFacts]:
     """By grader, tool and order; those that arrived as one by what they say, whatever the order in
     which they were handed in."""
-
-    def place(report: ReportFacts) -> tuple[int, str, int]:
-        return _ORDER[report.grader], report.tool, report.order
-
-    if len(set(map(place, reports))) < len(reports):
-        return sorted(reports, key=lambda report: (place(report), repr(report)))
-    return sorted(reports, key=place)
+    placed = [((_ORDER[one.grader], one.tool, one.order), one) for one in reports]
+    if len({place for place, _ in placed}) < len(placed):
+        placed.sort(key=lambda pair: (pair[0], repr(pair[1])))
+    else:
+        placed.sort(key=itemgetter(0))
+    return [one for _, one in placed]

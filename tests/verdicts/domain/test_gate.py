@@ -505,6 +505,40 @@ def test_a_quarantined_finding_is_told_and_shuts_nothing(
     assert set(others) <= set(after.reasons)
 
 
+@given(st.lists(reports(), max_size=6))
+def test_what_is_told_is_what_a_plain_reading_of_every_issue_gives(
+    given_reports: list[ReportFacts],
+) -> None:
+    """Each report by a tool of its own, so that all count."""
+    told = [
+        dataclasses.replace(report, tool=str(index), errored=False)
+        for index, report in enumerate(given_reports)
+    ]
+    pairs = [(report.grader, issue) for report in told for issue in report.issues]
+    weighs = [(effective_severity(issue, grader), grader, issue) for grader, issue in pairs]
+    bites = [one for one in weighs if one[0].rank >= WARNING.rank]
+    order = list(Grader)
+    worst: dict[str, Grader] = {}
+    for _, grader, issue in sorted(bites, key=lambda one: (-one[0].rank, order.index(one[1]))):
+        worst.setdefault(issue.fingerprint, grader)
+    decision = decide(*told)
+    assert decision.attributions == worst
+    texts = [reason.text for reason in decision.reasons if reason.check == "issue"]
+    assert len(texts) == len(set(texts))
+    for weight, grader, issue in bites:
+        word = weight if weight == issue.severity else "advice"
+        place = f" at {issue.locator}" if issue.locator else ""
+        assert f"{grader}: {word}, {issue.kind}{place}: {issue.message}" in texts
+
+
+def test_of_one_grader_the_worst_is_told_first() -> None:
+    found = [make_issue(one, message=one) for one in (WARNING, ERROR, INFO, CRITICAL, ERROR)]
+    decision = decide(make_report(Grader.TEST, *found), make_report(Grader.PERF, *found[:1]))
+    told = [text.rpartition(" ")[2] for text in (reason.text for reason in decision.reasons)]
+    assert told == ["critical", "error", "warning", "warning"]
+    assert decision.standings[0].why == "4 findings: critical"
+
+
 def test_quarantine_is_said_in_words_and_receipts_hold_as_they_were_signed() -> None:
     report = proven(make_report(Grader.TEST, make_issue()))
     decision = decide(report, required=[TEST], quarantined=frozenset({"a" * 16}))
