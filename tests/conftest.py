@@ -1,19 +1,35 @@
 """What every test may use."""
 
+import gc
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from pytest_django import DjangoDbBlocker
 from pytest_django.fixtures import Settings
+
+from tests.migrated import database_of_worker
 
 # A busy machine draws slowly; that says nothing about the code.
 hypothesis_settings.register_profile(
     "verel", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("verel")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None,
+    django_db_modify_db_settings: None,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[None]:
+    """As pytest-django has it, but migrated once for all workers."""
+    with django_db_blocker.unblock(), database_of_worker():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +69,12 @@ def _begin_with_long_files(items: list[pytest.Item]) -> None:
         return next((n for n, long in enumerate(LONG_FILES) if path.startswith(long)), 99)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Spares the cycle collector what lives as long as the session: Django, and thousands of items."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

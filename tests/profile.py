@@ -16,6 +16,8 @@ from verel_site.servers.together import find_postgresql, find_valkey
 from verel_site.servers.valkey import Valkey
 
 PROFILE = "VEREL_TEST_PROFILE"
+# What is made once for all workers stands there: see tests.migrated.
+SHARED = "VEREL_TEST_SHARED"
 
 
 def throwaway_directory() -> Path:
@@ -44,3 +46,9 @@ def start_profile() -> None:
         redis.start()
         atexit.register(redis.stop)
         os.environ["VEREL_REDIS_URL"] = redis.url
+
+
+def share_place() -> None:
+    """Call before the settings are read. Workers inherit the place of whoever started them."""
+    if SHARED not in os.environ:
+        os.environ[SHARED] = str(throwaway_directory())

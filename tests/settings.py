@@ -1,13 +1,15 @@
 """The product's settings on a throwaway data directory, with a file database as in production."""
 
 import os
-import tempfile
 from pathlib import Path
 
-from tests.profile import start_profile
+from tests.profile import share_place, start_profile, throwaway_directory
 
 start_profile()
-os.environ.setdefault("VEREL_HOME", tempfile.mkdtemp(prefix="verel-test-"))
+share_place()
+if "VEREL_HOME" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
+    # One for each worker: what one collects or clears away, the server of another would be serving.
+    os.environ["VEREL_HOME"] = str(throwaway_directory())
 # Browser tests run an event loop in the test's own thread.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 

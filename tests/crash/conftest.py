@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from tests.crash.served import Served
+from tests.migrated import copy_static, make_installation
 from tests.profile import throwaway_directory
 from verel_site.servers.postgresql import PostgreSQL
 from verel_site.servers.together import find_postgresql
@@ -28,9 +29,11 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """One database a module, since migrating is the most of what a start costs."""
+    """One database a module; the tables are there already."""
     home = tmp_path_factory.mktemp("served") / "home"
+    copy_static(home / "static")
     if connection.vendor != "postgresql":
+        make_installation(home)
         yield Place(home, None)
         return
     server = PostgreSQL(throwaway_directory() / "postgresql", find_postgresql())

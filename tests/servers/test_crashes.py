@@ -15,6 +15,7 @@ import pytest
 
 from tests.crash.pushing import Pusher, start_pushers
 from tests.crash.served import Served
+from tests.migrated import copy_static
 from verel_site.servers.places import LOOPBACK
 from verel_site.servers.postgresql import PostgreSQL
 from verel_site.servers.valkey import Valkey
@@ -25,8 +26,9 @@ CHUNK = 65_536
 
 @pytest.fixture(scope="module")
 def product_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all, so that static files are collected once."""
-    return tmp_path_factory.mktemp("home")
+    home = tmp_path_factory.mktemp("home")
+    copy_static(home / "static")
+    return home
 
 
 @pytest.fixture

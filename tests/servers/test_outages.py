@@ -19,6 +19,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from tests.browser.conftest import FLAGS
 from tests.crash.pushing import event_id, make_batch, read_all
 from tests.crash.served import Served
+from tests.migrated import copy_static
 from verel_site import health
 from verel_site.servers.postgresql import PostgreSQL
 from verel_site.servers.seaweedfs import SeaweedFS
@@ -89,8 +90,10 @@ def client(
     valkey: Valkey,
     seaweedfs: SeaweedFS,
 ) -> Iterator[Client]:
+    home = tmp_path_factory.mktemp("served")
+    copy_static(home / "static")
     server = Served(
-        tmp_path_factory.mktemp("served"),
+        home,
         VEREL_DATABASE_URL=postgresql.url,
         VEREL_REDIS_URL=valkey.url,
         **seaweedfs.environment,

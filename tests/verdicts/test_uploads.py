@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from branches.intake.files import TranscriptFile
 from branches.models import Branch, Event, Import
 from tests.branches.intake.test_transcripts import make_zip
 from tests.make import make_person, make_project
+from tests.migrated import make_installation
 from verdicts import uploads
 from verdicts.models import Report
 from verdicts.uploads import (
@@ -262,10 +262,7 @@ print(json.dumps([held, before, row.state, row.summary["events"], row.summary["d
 
 
 def test_a_killed_worker_is_followed_by_another_and_nothing_is_told_twice(tmp_path: Path) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("VEREL_")}
-    home = {"VEREL_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "verel_site.settings"}
-    place: Any = {"cwd": CHECKOUT, "env": {**kept, **home}, "text": True}
-    subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], check=True, **place)
+    place: Any = {"cwd": CHECKOUT, "env": make_installation(tmp_path), "text": True}
     (tmp_path / "s.jsonl").write_bytes(session(1200))
     subprocess.run([sys.executable, "-c", SETUP, str(tmp_path / "s.jsonl")], check=True, **place)
 

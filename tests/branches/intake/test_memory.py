@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.migrated import make_installation
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 SIZE = int(os.environ.get("VEREL_TRANSCRIPT_MB", "12")) * 1024 * 1024
 BOUND = 8 * 1024 * 1024
@@ -49,17 +51,7 @@ print(json.dumps({"grown": high_water() - before, "events": events}))
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of an installation of its own, migrated."""
-    home = tmp_path_factory.mktemp("home")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("VEREL_")}
-    environment = {
-        **kept,
-        "VEREL_HOME": str(home),
-        "DJANGO_SETTINGS_MODULE": "verel_site.settings",
-    }
-    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-    subprocess.run(command, cwd=CHECKOUT, env=environment, check=True)
-    return environment
+    return make_installation(tmp_path_factory.mktemp("home"))
 
 
 def claude_lines(count: int) -> Iterator[str]:
