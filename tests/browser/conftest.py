@@ -2,15 +2,17 @@
 
 The server is a subprocess with the product's own settings (hashed static files, strict CSP), on a
 free port, started once a session. Rows that a test commits are seen by it at once, so browser
-tests take `transactional_db`, which every fixture here that touches rows asks for.
+tests take `transactional_db`, which every fixture here that touches rows asks for. When a test
+fails, its report has the end of the server's log and what each thread of the server stood at.
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -26,6 +28,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Playwright,
+    expect,
     sync_playwright,
 )
 
@@ -39,6 +42,20 @@ FLAGS = [
     "--no-first-run",
 ]
 
+# A busy machine answers slowly; that says nothing about the page. Nothing waits so long when it works.
+NAVIGATION_MS = 90_000
+STATE_MS = 20_000
+expect.set_options(timeout=STATE_MS)
+
+# Daphne that writes what each of its threads stands at into its log, when it is asked by a signal.
+DAPHNE = (
+    "import faulthandler, signal; faulthandler.register(signal.SIGUSR1);"
+    "from daphne.cli import CommandLineInterface; CommandLineInterface.entrypoint()"
+)
+APPLICATION = "verel_site.asgi:application"
+TOLD_SECONDS = 5.0
+SERVER = pytest.StashKey[tuple[int, Path]]()
+
 type OpenAs = Callable[[User], Page]
 
 
@@ -48,6 +65,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed tells where its server was."""
+    report = yield
+    known = item.config.stash.get(SERVER, None)
+    if report.failed and known is not None:
+        report.sections.append(("The server", _ask_for_stacks(*known)))
+    return report
+
+
+def _ask_for_stacks(server: int, log: Path) -> str:
+    """The end of the server's log, with its stacks."""
+    before = log.stat().st_size
+    try:
+        os.kill(server, signal.SIGUSR1)
+    except ProcessLookupError:
+        return f"It has ended.\n{log.read_text()[-4000:]}"
+    deadline = time.monotonic() + TOLD_SECONDS
+    while time.monotonic() < deadline and "asyncio" not in log.read_text()[before:]:
+        time.sleep(0.05)
+    return log.read_text()[-8000:]
 
 
 # Playwright's own fixtures last a session, and its event loop with them: an async test that came
@@ -93,7 +135,11 @@ def _wait_until_alive(address: str, server: "subprocess.Popen[bytes]", log: Path
 
 
 @pytest.fixture(scope="session")
-def address(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(
+    request: pytest.FixtureRequest,
+    django_db_setup: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
     """Where the server answers, without a slash at the end."""
     log = tmp_path_factory.mktemp("server") / "log.txt"
     environment = {
@@ -105,14 +151,12 @@ def address(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> 
     manage = [sys.executable, "manage.py", "collectstatic", "--noinput", "--clear", "-v0"]
     subprocess.run(manage, cwd=ROOT, env=environment, check=True)
     port = _free_port()
-    command = [
-        sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port),
-        "verel_site.asgi:application",
-    ]  # fmt: skip
+    command = [sys.executable, "-c", DAPHNE, "-b", "127.0.0.1", "-p", str(port), APPLICATION]
     with log.open("wb") as output:
         server = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
+        request.config.stash[SERVER] = (server.pid, log)
         try:
             _wait_until_alive(f"http://127.0.0.1:{port}", server, log)
             yield f"http://127.0.0.1:{port}"
@@ -149,6 +193,7 @@ def open_as(context: BrowserContext, address: str, transactional_db: None) -> It
             [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": address}]
         )
         page = context.new_page()
+        page.set_default_navigation_timeout(NAVIGATION_MS)
         page.on("console", listen)
         page.on("pageerror", lambda error: faults.append(str(error)))
         return page
