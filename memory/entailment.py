@@ -34,11 +34,12 @@ class BadScores(Unprocessable):
 @dataclass(frozen=True, slots=True)
 class Score:
     """`value` is from 0 to 1, `source` who said so. `precise` is True only where the score was pushed
-    with a precise grader's report that agrees; no scorer's own word ever is."""
+    with a precise grader's report that agrees, which `report` names; no scorer's own word ever is."""
 
     value: float
     source: str
     precise: bool
+    report: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ def _find_pushed(project_id: UUID, digests: Iterable[bytes]) -> Iterable[tuple[b
         )
         # Highest first, so that the lowest is the one that stays.
         for row in rows.order_by("-value", "-precise", "pk"):
-            yield bytes(row.pair), Score(row.value, f"pushed:{row.by_name}", row.precise)
+            report = row.report_id if row.precise else None
+            yield bytes(row.pair), Score(row.value, f"pushed:{row.by_name}", row.precise, report)
 
 
 @transaction.atomic

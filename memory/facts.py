@@ -2,26 +2,18 @@
 
 from collections.abc import Sequence
 from typing import Any, Final
-from uuid import UUID
-
-from django.db import transaction
 
 from memory.domain.content import BadKey, make_key
 from memory.domain.terms import ItemType, Kind
 from memory.evidence import Cited
-from memory.records import BadRecord, Proposal, Proposed, propose_record
-from memory.requests import ask_where_needed
-from verel_site.access.actors import Actor
+from memory.records import BadRecord, Proposal
 
 MAX_TEXT: Final = 2_000
 MAX_OBJECT: Final = 1_000
 
 
-@transaction.atomic
-def propose_fact(
+def make_fact(
     *,
-    project_id: UUID,
-    actor: Actor,
     text: str,
     scope: str = "team",
     subject: str = "",
@@ -33,40 +25,10 @@ def propose_fact(
     source: str = "",
     entailment: float | None = None,
     evidence: Sequence[Cited] = (),
-) -> Proposed:
-    """A new fact, or support for one that says the same. `source` is who observed it, such as
-    "vision"; `entailment` how far its own evidence supports it, from 0 to 1."""
-    proposal = make_fact(
-        text=text,
-        scope=scope,
-        subject=subject,
-        predicate=predicate,
-        object=object,
-        item_type=item_type,
-        entities=entities,
-        relations=relations,
-        source=source,
-        entailment=entailment,
-        evidence=evidence,
-    )
-    return ask_where_needed(propose_record(project_id=project_id, actor=actor, proposal=proposal))
-
-
-def make_fact(
-    *,
-    text: str,
-    scope: str,
-    subject: str = "",
-    predicate: str = "",
-    object: str = "",
-    item_type: ItemType = ItemType.API_CONTRACT,
-    entities: Sequence[str] = (),
-    relations: Sequence[Any] = (),
-    source: str = "",
-    entailment: float | None = None,
-    evidence: Sequence[Cited] = (),
 ) -> Proposal:
-    """Raises BadRecord for half a key, or an object without one."""
+    """A fact as it may be proposed. `source` is who observed it, such as "vision"; `entailment` how
+    far its own evidence supports it, from 0 to 1. Raises BadRecord for half a key, or an object
+    without one."""
     said = " ".join(text.split())
     if not said or len(said) > MAX_TEXT:
         raise BadRecord(f"A fact says something, in {MAX_TEXT:,} characters.", pointer="/text")

@@ -3,17 +3,12 @@
 import hashlib
 from collections.abc import Sequence
 from typing import Final
-from uuid import UUID
-
-from django.db import transaction
 
 from memory.domain.content import fold
 from memory.domain.expression import BadExpression, parse_rule, write_condition, write_rule
 from memory.domain.terms import ItemType, Kind
 from memory.evidence import Cited
-from memory.records import BadRecord, Proposal, Proposed, propose_record
-from memory.requests import ask_where_needed
-from verel_site.access.actors import Actor
+from memory.records import BadRecord, Proposal
 
 MAX_TEXT: Final = 2_000
 
@@ -23,43 +18,18 @@ class BadRule(BadRecord):
     title = "The rule cannot be read"
 
 
-@transaction.atomic
-def propose_rule(
-    *,
-    project_id: UUID,
-    actor: Actor,
-    expression: str,
-    text: str = "",
-    scope: str = "team",
-    item_type: ItemType = ItemType.UI_FIX,
-    source: str = "",
-    entailment: float | None = None,
-    evidence: Sequence[Cited] = (),
-) -> Proposed:
-    """A new rule, or support for the same one. Two rules that ask for different things under one
-    condition contradict each other. Raises BadRule with the place of the fault."""
-    proposal = make_rule(
-        expression=expression,
-        text=text,
-        scope=scope,
-        item_type=item_type,
-        source=source,
-        entailment=entailment,
-        evidence=evidence,
-    )
-    return ask_where_needed(propose_record(project_id=project_id, actor=actor, proposal=proposal))
-
-
 def make_rule(
     *,
     expression: str,
-    scope: str,
+    scope: str = "team",
     text: str = "",
     item_type: ItemType = ItemType.UI_FIX,
     source: str = "",
     entailment: float | None = None,
     evidence: Sequence[Cited] = (),
 ) -> Proposal:
+    """A rule as it may be proposed; two that ask for different things under one condition contradict
+    each other. Raises BadRule with the place of the fault."""
     try:
         rule = parse_rule(expression)
     except BadExpression as error:

@@ -46,9 +46,11 @@ def make_key(project: Project, *scopes: str) -> str:
     return create_key(project=project, scopes=list(scopes), name="test")[1]
 
 
-def make_run(project: Project | None = None, goal: str = "Cap the dose") -> tuple[Run, Branch]:
+def make_run(
+    project: Project | None = None, goal: str = "Cap the dose", **more: Any
+) -> tuple[Run, Branch]:
     """A run and its trunk; the trunk has one event, `harness.run.started`."""
-    return start_run(project_id=(project or make_project()).pk, actor=SYSTEM, goal=goal)
+    return start_run(project_id=(project or make_project()).pk, actor=SYSTEM, goal=goal, **more)
 
 
 def make_draft(

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from branches.selectors.listings import pick_project
 from memory.api.answers import detail_json, record_json
 from memory.api.serializers import (
+    VERDICTS,
     ProposalSerializer,
     ProposedSerializer,
     RecordDetailSerializer,
@@ -18,12 +19,12 @@ from memory.api.serializers import (
 )
 from memory.domain.terms import ItemType, Kind
 from memory.evidence import MAX_EVIDENCE, Cited
-from memory.facts import MAX_OBJECT, MAX_TEXT, propose_fact
-from memory.records import Proposed
+from memory.facts import MAX_OBJECT, MAX_TEXT, make_fact
+from memory.proposals import propose
+from memory.records import Proposal
 from memory.requests import find_record
-from memory.rules import propose_rule
+from memory.rules import make_rule
 from memory.selectors import list_records, read_filter
-from verel_site.access.actors import Actor
 from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented, query_parameter
 from verel_site.access.idempotency import Answer, answer_once
 from verel_site.access.rights import Right
@@ -35,7 +36,7 @@ FIELDS: Final = (
     "project", "kind", "text", "scope", "subject", "predicate", "object", "item_type", "entities",
     "relations", "expression", "source", "entailment", "evidence",
 )  # fmt: skip
-CITED: Final = ("event", "quote", "score", "report")
+CITED: Final = ("event", "quote", "score", "report", "sees")
 MAX_NAME: Final = 200
 MAX_LISTED: Final = 64
 FILTERS: Final = (
@@ -58,7 +59,8 @@ class Proposals(Endpoint):
         self.actor.demand(project.pk, Right.PROPOSE)
 
         def act() -> Answer:
-            told = read_proposal(body, project.pk, self.actor)
+            proposal = read_proposal(body)
+            told = propose(project_id=project.pk, actor=self.actor, proposal=proposal)
             return 201, {
                 "became": told.became.value,
                 "suspicions": [{"code": s.code, "says": s.says} for s in told.suspicions],
@@ -68,13 +70,11 @@ class Proposals(Endpoint):
         return answer_once(request, project_id=project.pk, actor=self.actor, act=act)
 
 
-def read_proposal(body: Body, project_id: UUID, actor: Actor) -> Proposed:
+def read_proposal(body: Body) -> Proposal:
     kind = body.choice("kind", (Kind.FACT.value, Kind.RULE.value), default=Kind.FACT.value)
     items = [item.value for item in ItemType]
     default = ItemType.UI_FIX if kind == Kind.RULE.value else ItemType.API_CONTRACT
     shared: dict[str, Any] = {
-        "project_id": project_id,
-        "actor": actor,
         "text": body.text("text", longest=MAX_TEXT + 1, default=""),
         "scope": body.text("scope", longest=120, default="team"),
         "item_type": ItemType(body.choice("item_type", items, default=default.value)),
@@ -83,8 +83,8 @@ def read_proposal(body: Body, project_id: UUID, actor: Actor) -> Proposed:
         "evidence": read_cited(body),
     }
     if kind == Kind.RULE.value:
-        return propose_rule(expression=body.text("expression", longest=MAX_TEXT + 1), **shared)
-    return propose_fact(
+        return make_rule(expression=body.text("expression", longest=MAX_TEXT + 1), **shared)
+    return make_fact(
         subject=body.text("subject", longest=MAX_NAME, default=""),
         predicate=body.text("predicate", longest=MAX_NAME, default=""),
         object=body.text("object", longest=MAX_OBJECT, default=""),
@@ -106,6 +106,7 @@ def read_cited(body: Body) -> list[Cited]:
                     quote=one.text("quote", longest=2_000, default=""),
                     score=one.number_or_none("score", low=0, high=1),
                     report=one.uuid_or_none("report"),
+                    sees=one.choice("sees", VERDICTS, default="pass"),
                 )
             )
     return cited

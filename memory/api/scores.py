@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from branches.selectors.listings import pick_project
-from memory.api.serializers import PushedScoresSerializer, ScoresSerializer
+from memory.api.serializers import VERDICTS, PushedScoresSerializer, ScoresSerializer
 from memory.entailment import MAX_PUSHED, Pushed, push_scores
 from memory.evidence import Cited
 from verel_site.access.endpoints import Endpoint, documented
@@ -15,7 +15,7 @@ from verel_site.access.rights import Right
 from verel_site.kit.bodies import Body, inside
 from verel_site.kit.refusals import BadInput
 
-FIELDS: Final = ("pair", "value", "event", "report")
+FIELDS: Final = ("pair", "value", "event", "report", "sees")
 
 
 class Scores(Endpoint):
@@ -24,8 +24,10 @@ class Scores(Endpoint):
         """How far premises support hypotheses. `pair` is the SHA-256 of the bytes `verel memory 1`
         and of the five texts `pair`, `premise`, the premise, `hypothesis` and the hypothesis, each in
         UTF-8 behind its length in 8 big-endian bytes. A score counts as precise from 0.85 on, and
-        only where it cites an event together with a passing report of a precise grader on its
-        branch. Pushing again replaces; of several keys the lowest score counts."""
+        only where it cites an event together with a precise grader's report on its branch that
+        agrees: whose verdict is what `sees` says, `pass` by default. Consolidation takes it as the
+        corroborator of a claim where the report looked at the claim's own episode, and does not
+        pass. Pushing again replaces; of several keys the lowest score counts."""
         body = Body(request.data, fields=("project", "scores"))
         named = body.text("project", longest=64, default="")
         project = pick_project(actor=self.actor, named=named or None, pointer="/project")
@@ -59,5 +61,6 @@ def _read_score(one: Body) -> Pushed:
         raise BadInput("value takes a number from 0 to 1.", pointer="/value")
     cited = None
     if one.has("event") or one.has("report"):
-        cited = Cited(one.uuid("event"), report=one.uuid("report"))
+        sees = one.choice("sees", VERDICTS, default="pass")
+        cited = Cited(one.uuid("event"), report=one.uuid("report"), sees=sees)
     return Pushed(one.digest("pair"), value, cited)

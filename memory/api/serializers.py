@@ -17,9 +17,11 @@ from memory.domain.terms import (
     Trust,
 )
 from memory.records import Became
+from verdicts.domain.terms import Verdict
 
 KINDS = [one.value for one in Kind]
 ANSWERS = [one.value for one in Answer]
+VERDICTS = [one.value for one in Verdict]
 
 
 class Shape(serializers.Serializer[Any]):
@@ -38,6 +40,9 @@ class CitedSerializer(Shape):
     score = serializers.FloatField(required=False, help_text="how far it entails the record, 0–1")
     report = serializers.UUIDField(
         required=False, help_text="a precise grader's report on its branch, at it or later"
+    )
+    sees = serializers.ChoiceField(
+        VERDICTS, required=False, help_text="the verdict by which that report agrees; pass if none"
     )
 
 
@@ -70,6 +75,9 @@ class ScoreSerializer(Shape):
     event = serializers.UUIDField(required=False, help_text="of the episode; cited with a report")
     report = serializers.UUIDField(
         required=False, help_text="of a precise grader, on the event's branch, at it or later"
+    )
+    sees = serializers.ChoiceField(
+        VERDICTS, required=False, help_text="the verdict by which that report agrees; pass if none"
     )
 
 

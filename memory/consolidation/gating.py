@@ -1,9 +1,11 @@
 """The third step: what its own episode does not bear out goes no further."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID
 
+from memory.consolidation.observations import holding_episode
 from memory.consolidation.windows import OVER, Stage, Window
 from memory.consolidation_models import Candidate, Consolidation
 from memory.domain.consolidation import CLUSTER, Fate
@@ -31,7 +33,7 @@ def look(job: Consolidation) -> Window:
     facts = [row for row in rows if row.kind == Kind.FACT.value]
     pairs = list(dict.fromkeys((row.premise, row.text) for row in facts))
     scores = dict(zip(pairs, score_pairs(job.project, pairs), strict=True)) if pairs else {}
-    reports = _reports(facts)
+    reports = _reports(facts, scores.values())
     for row in rows:
         if row.kind == Kind.FACT.value:
             _gate_fact(row, scores[row.premise, row.text], reports)
@@ -51,28 +53,48 @@ def look(job: Consolidation) -> Window:
     return Window(rows[-1].pk, len(rows), write, counts)
 
 
-def _reports(facts: list[Candidate]) -> dict[UUID, Report]:
+def _reports(facts: Iterable[Candidate], scores: Iterable[Score]) -> dict[UUID, Report]:
+    """What the claims' episodes found, and what was pushed with scores; each with the event of the
+    episode that holds it."""
     named = {UUID(one["report"]) for row in facts for one in row.sources if one["report"]}
-    return Report.objects.only("branch_id", "grader", "verdict").in_bulk(named)
+    named |= {score.report for score in scores if score.report}
+    rows = Report.objects.only("branch_id", "grader", "verdict", "head_seq", "errored")
+    return rows.annotate(episode=holding_episode()).in_bulk(named) if named else {}
 
 
 def _gate_fact(row: Candidate, score: Score, reports: dict[UUID, Report]) -> None:
     """The scorer never decides alone: precision takes the episode's own precise grader too."""
-    source = row.sources[0]
+    source = row.sources[0] | {"score": score.value}
     row.score, row.scorer = score.value, score.source[:80]
-    row.sources = [source | {"score": score.value}]
-    told = _corroborators(source, reports)
+    own, pushed = _own(source, reports), _pushed(source, score, reports)
+    told = [one for one in (own, pushed) if one is not None]
     found = class_of(score.value, episode=source["event"], corroborators=told)
     row.precise = found is Entailed.PRECISE
+    if row.precise and own is None and score.report:
+        # What is written cites the report that makes it precise.
+        source |= {"report": str(score.report), "sees": reports[score.report].verdict}
+    row.sources = [source]
     row.fate = (Fate.DROPPED if found is Entailed.DROPPED else Fate.ENTAILED).value
     row.why = UNBORNE if found is Entailed.DROPPED else ""
 
 
-def _corroborators(source: dict[str, Any], reports: dict[UUID, Report]) -> list[Corroborator]:
+def _own(source: dict[str, Any], reports: dict[UUID, Report]) -> Corroborator | None:
+    """The precise report that was found beside the claim."""
     report = reports.get(UUID(source["report"])) if source["report"] else None
     if report is None:
-        return []
-    return [Corroborator(report.grader, source["event"], report.verdict == source["sees"])]
+        return None
+    return Corroborator(report.grader, source["event"], report.verdict == source["sees"])
+
+
+def _pushed(
+    source: dict[str, Any], score: Score, reports: dict[UUID, Report]
+) -> Corroborator | None:
+    """The precise report that a score was pushed with, where it looked at this very episode. All
+    claims tell of what went wrong: a report that passes speaks against them."""
+    report = reports.get(score.report) if score.report else None
+    if report is None or str(getattr(report, "episode", "")) != source["event"]:
+        return None
+    return Corroborator(report.grader, source["event"], report.verdict != "pass")
 
 
 def _gate_rule(row: Candidate) -> None:

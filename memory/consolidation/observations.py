@@ -56,6 +56,12 @@ def observe(episodes: Sequence[Episode]) -> list[Observed]:
     return told
 
 
+def holding_episode() -> Subquery:
+    """Of a report, for a query of them: the event of the episode that it looked at."""
+    before = Episode.objects.filter(branch=OuterRef("branch"), seq__lte=OuterRef("head_seq"))
+    return Subquery(before.order_by("-seq").values("event_id")[:1])
+
+
 def _reports(by_branch: dict[UUID, list[Observed]]) -> QuerySet[Report]:
     if not by_branch:
         return Report.objects.none()

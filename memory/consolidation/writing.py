@@ -8,9 +8,15 @@ from uuid import UUID
 
 from django.db import transaction
 
+from memory.consolidation.scoping import (
+    known_elsewhere,
+    repositories_of,
+    scope_of_candidate,
+    widen,
+)
 from memory.consolidation.windows import OVER, WINDOW, Stage, Window
 from memory.consolidation_models import Candidate, Consolidation
-from memory.domain.consolidation import Fate
+from memory.domain.consolidation import TEAM, Fate
 from memory.domain.strength import (
     PRUNE_CONFIDENCE,
     PRUNE_STRENGTH,
@@ -19,18 +25,18 @@ from memory.domain.strength import (
 )
 from memory.domain.terms import ItemType, Kind, RequestState, Standing, Trust
 from memory.evidence import Cited
-from memory.facts import propose_fact
+from memory.facts import make_fact
 from memory.models import Record
+from memory.proposals import propose
 from memory.querysets import CandidateQuerySet, RecordQuerySet
-from memory.records import Proposed
-from memory.rules import propose_rule
+from memory.records import Proposal
+from memory.rules import make_rule
 from verel_site.access.actors import Actor
 from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import Refusal
 
 # Each is a proposal of its own; so many hold the database's writer for a moment only.
 WRITTEN: Final = 25
-SCOPE: Final = "team"
 
 
 def writer_of(job: Consolidation) -> Actor:
@@ -46,9 +52,10 @@ def write_back(job: Consolidation) -> Window:
     rows = list(_ready(job).order_by("turn", "pk")[:WRITTEN])
     if not rows:
         return OVER
+    repositories = repositories_of(rows)
 
     def write() -> Counter[str]:
-        counts = Counter(_settle(job, row) for row in rows)
+        counts = Counter(_settle(job, row, repositories) for row in rows)
         Candidate.objects.bulk_update(rows, ["fate", "became", "why", "record"])
         refused = counts.pop("refused", 0)
         return Counter({**counts, "written": counts.total(), "refused": refused})
@@ -56,11 +63,12 @@ def write_back(job: Consolidation) -> Window:
     return Window(rows[-1].pk, len(rows), write)
 
 
-def _settle(job: Consolidation, row: Candidate) -> str:
+def _settle(job: Consolidation, row: Candidate, repositories: dict[str, str]) -> str:
     """What became of it; a refusal leaves nothing behind but its reason."""
     try:
         with transaction.atomic():
-            proposed = _propose(job, row)
+            proposal = _proposal(job, row, scope_of_candidate(row, repositories))
+            proposed = propose(project_id=job.project_id, actor=writer_of(job), proposal=proposal)
     except Refusal as refusal:
         row.fate, row.why = Fate.REFUSED.value, f"{refusal.title}. {refusal.detail}"
         return "refused"
@@ -69,20 +77,21 @@ def _settle(job: Consolidation, row: Candidate) -> str:
     return proposed.became.value
 
 
-def _propose(job: Consolidation, row: Candidate) -> Proposed:
+def _proposal(job: Consolidation, row: Candidate, scope: str) -> Proposal:
     told: dict[str, Any] = {
-        "project_id": job.project_id,
-        "actor": writer_of(job),
         "text": row.text,
-        "scope": SCOPE,
         "item_type": ItemType(row.item_type),
         "source": row.source,
         "entailment": row.score,
         "evidence": [_cite(one) for one in row.sources],
     }
     if row.kind == Kind.RULE.value:
-        return propose_rule(expression=row.expression, **told)
-    return propose_fact(subject=row.subject, predicate=row.predicate, object=row.object, **told)
+        proposal = make_rule(expression=row.expression, scope=scope, **told)
+    else:
+        told |= {"subject": row.subject, "predicate": row.predicate, "object": row.object}
+        proposal = make_fact(scope=scope, **told)
+    known = known_elsewhere(job, proposal) if scope != TEAM else []
+    return widen(proposal, known) if known else proposal
 
 
 def _cite(source: dict[str, Any]) -> Cited:

@@ -5,12 +5,12 @@ A claim says no more than the one episode that it was read from; a rule rests on
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from memory.domain.content import MAX_PART, fold
+from memory.domain.content import MAX_PART, fold, is_scope
 from memory.domain.likeness import words_of
 from memory.domain.screening import strip_hidden
 from memory.domain.support import sentences_of
@@ -21,6 +21,7 @@ MAX_NAME: Final = 80
 CLUSTER: Final = 2
 # So much of an issue's words must stand in what was observed for the two to speak of one thing.
 SHARED_WORDS: Final = 0.5
+TEAM: Final = "team"
 
 
 class Step(StrEnum):
@@ -210,6 +211,23 @@ def speak_of_one(message: str, observed: str) -> bool:
     return bool(told) and len(told & words_of(observed)) >= SHARED_WORDS * len(told)
 
 
+def repository_of(told: Mapping[str, Any]) -> str:
+    """What a run's own words name under `repo`, as a scope names it: the path of an address, without
+    its host and its `.git`. Empty where that is none."""
+    named = told.get("repo")
+    if not isinstance(named, str):
+        return ""
+    path = _HOST.sub("", named.strip()).removesuffix("/").removesuffix(".git").strip("/")
+    return path if is_scope(f"repo:{path}") else ""
+
+
+def scope_of(repositories: Collection[str]) -> str:
+    """The narrowest scope that holds all of the repositories that a claim's runs name. A claim is
+    about a tool or a page, and so never one agent's own."""
+    told = next(iter(repositories), "") if len(repositories) == 1 else ""
+    return f"repo:{told}" if told else TEAM
+
+
 def order_rivals(claims: Sequence[tuple[int, bool, int]]) -> dict[int, int]:
     """Of claims under one key (id, whether precise, independent runs) the turn of each: the one
     that is to speak is written last, since recency settles what trust does not."""
@@ -217,6 +235,7 @@ def order_rivals(claims: Sequence[tuple[int, bool, int]]) -> dict[int, int]:
     return {one[0]: turn for turn, one in enumerate(ranked)}
 
 
+_HOST: Final = re.compile(r"^(?:\w+://[^/]+/|[\w.-]+@[\w.-]+:)")
 _UNQUOTABLE: Final = re.compile(r"[\"\\|\x00-\x1f\x7f]+")
 
 

@@ -13,9 +13,10 @@ from branches.merges import merge_branches
 from branches.models import Approval, Branch, Event, Import, Merge
 from memory.consolidation.jobs import order_consolidation
 from memory.domain.archive import File, pack_files
-from memory.facts import propose_fact
+from memory.facts import make_fact
 from memory.intentions import propose_intention
 from memory.models import Record
+from memory.proposals import propose
 from memory.recall import assemble_context
 from memory.requests import request_promotion
 from memory.skills import upload_skill
@@ -173,9 +174,8 @@ class World:
         return Failure.objects.get(project=self.project).pk
 
     def _make_memory(self) -> dict[str, str]:
-        told = propose_fact(
-            project_id=self.project.pk, actor=SYSTEM, text=f"The cap of the dose is {MARK}"
-        )
+        fact = make_fact(text=f"The cap of the dose is {MARK}")
+        told = propose(project_id=self.project.pk, actor=SYSTEM, proposal=fact)
         record = told.record
         asked = request_promotion(record_id=record.record_id, actor=SYSTEM)
         skill = self._make_skill()

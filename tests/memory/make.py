@@ -6,9 +6,9 @@ from typing import Any
 from django.utils import timezone
 
 from branches.models import Event
+from memory import facts, proposals
 from memory.domain.terms import Answer
 from memory.evidence import Cited
-from memory.facts import propose_fact
 from memory.models import Record
 from memory.promotion import Decided, Said, decide_record
 from memory.records import Proposed
@@ -32,7 +32,8 @@ def cite(*events: Event, **more: Any) -> list[Cited]:
 
 
 def propose(project: Project, text: str, *, actor: Actor = SYSTEM, **more: Any) -> Proposed:
-    return propose_fact(project_id=project.pk, actor=actor, text=text, **more)
+    told = facts.make_fact(text=text, **more)
+    return proposals.propose(project_id=project.pk, actor=actor, proposal=told)
 
 
 def make_fact(project: Project, text: str, **more: Any) -> Record:

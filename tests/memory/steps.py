@@ -50,10 +50,11 @@ def result(number: int, text: str, *, bad: bool = False) -> Draft:
     )
 
 
-def fail_once(project: Project, text: str, *, looks: bool = False) -> Branch:
+def fail_once(project: Project, text: str, *, looks: bool = False, repo: str = "") -> Branch:
     """A run with one failing step, which a test grader bears out; `looks` adds a table that the
     DOM grader found overflowing."""
-    trunk = make_run(project, goal="Cap the dose")[1]
+    spec = {"repo": repo} if repo else {}
+    trunk = make_run(project, goal="Cap the dose", spec=spec)[1]
     append(trunk, call(1), result(1, text, bad=True))
     push(trunk, issues=[make_issue(message=text, locator="test_caps.py")])
     if looks:

@@ -1,9 +1,12 @@
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from branches.models import Event
 from memory.consolidation import gating
 from memory.consolidation.jobs import (
     ConsolidationOpen,
@@ -20,6 +23,8 @@ from memory.consolidation.jobs import (
 from memory.consolidation_models import Candidate, Consolidation, SalientEpisode
 from memory.domain.consolidation import Step
 from memory.domain.terms import Answer
+from memory.entailment import Pushed, pair_digest, push_scores
+from memory.evidence import Cited
 from memory.models import Evidence, Record
 from memory.ports.failures import PortFailed
 from memory.recall import assemble_context
@@ -37,6 +42,7 @@ from tests.memory.steps import (
     take,
     tell_runs,
 )
+from tests.verdicts.make import make_issue, push
 from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
@@ -114,6 +120,76 @@ def test_what_no_precise_grader_bears_out_stays_inferred(project: Project) -> No
     assert record.grounding == "inferred"
     # As far up as an inferred one may begin, and one run's support on top.
     assert record.confidence == pytest.approx(1 - 0.5 * 0.75)
+
+
+def score_with(
+    project: Project, value: float, *, verdict: str = "fail", later: bool = False
+) -> Record:
+    """The record of a fault that no grader saw, once its pair was scored before the gate with a
+    report of a precise one; `later` moves that behind the next episode."""
+    trunk = make_run(project)[1]
+    append(trunk, call(1), result(1, "ERROR nobody answers", bad=True))
+    event = Event.objects.get(branch=trunk, seq=3)
+    if later:
+        append(trunk, call(2), result(2, "12 passed"))
+    follow(project)
+    job = take(order(project))
+    while job.step != Step.ENTAIL.value:
+        job = advance(job)
+    row = Candidate.objects.get(kind="fact")
+    told = push(trunk, issues=[make_issue(message="It hangs")] if verdict == "fail" else [])
+    push_scores(
+        project_id=project.pk,
+        actor=SYSTEM,
+        pushed=[
+            Pushed(
+                pair_digest(row.premise, row.text),
+                value,
+                Cited(event.event_id, report=told.pk, sees=verdict),
+            )
+        ],
+    )
+    while job.is_open:
+        job = advance(job)
+    return made_by(job)[0]
+
+
+def test_a_pushed_score_with_a_precise_graders_report_makes_a_claim_precise(
+    project: Project,
+) -> None:
+    record = score_with(project, 0.9)
+    assert record.grounding == "precise"
+    evidence = record.evidence.get()
+    assert (evidence.score, evidence.corroborator["grader"]) == (0.9, "test")
+    assert Candidate.objects.get(kind="fact").precise
+
+
+@pytest.mark.parametrize(
+    "change", [{"value": 0.8}, {"value": 0.9, "verdict": "pass"}, {"value": 0.9, "later": True}]
+)
+def test_a_pushed_score_stays_inferred_where_it_is_low_or_its_report_saw_something_else(
+    project: Project, change: dict[str, Any]
+) -> None:
+    record = score_with(project, **change)
+    assert record.grounding == "inferred"
+    assert record.evidence.get().corroborator == {}
+
+
+def test_a_precise_grader_of_the_episode_that_passed_outweighs_what_was_pushed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = gating.score_pairs
+    trunk = make_run(project)[1]
+    append(trunk, call(1), result(1, "ERROR nobody answers", bad=True))
+    push(trunk)
+    bad = push(trunk, "dom", issues=[make_issue(message="It hangs", source="dom")])
+    monkeypatch.setattr(
+        gating,
+        "score_pairs",
+        lambda *told: [replace(one, value=0.9, precise=True, report=bad.pk) for one in real(*told)],
+    )
+    fault = next(one for one in made_by(consolidate(project)) if "fault" in one.key)
+    assert fault.grounding == "inferred"
 
 
 def test_what_its_episode_does_not_bear_out_is_dropped(

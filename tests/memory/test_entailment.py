@@ -158,19 +158,28 @@ def test_told_to_take_pushed_scores_alone_what_nobody_scored_is_not_supported(
 
 
 @pytest.mark.parametrize(
-    ("value", "fails", "precise"), [(0.9, False, True), (0.8, False, False), (0.9, True, False)]
+    ("value", "fails", "sees", "precise"),
+    [
+        (0.9, False, {}, True),
+        (0.8, False, {}, False),
+        (0.9, True, {}, False),
+        (0.9, True, {"sees": "fail"}, True),
+        (0.9, False, {"sees": "fail"}, False),
+    ],
 )
 def test_precise_takes_a_precise_graders_report_that_agrees(
-    project: Project, value: float, fails: bool, precise: bool
+    project: Project, value: float, fails: bool, sees: dict[str, str], precise: bool
 ) -> None:
     event = make_source(project)
     told = push(event.branch, issues=[make_issue()] if fails else [])
     api = Api(make_key(project, "reports:write"))
     pair = pair_digest(*PAIR).hex()
     row = {"pair": pair, "value": value, "event": str(event.event_id), "report": str(told.pk)}
+    row |= sees
     stored = data(api.post("memory/scores", {"scores": [row]}), 201)
     assert stored == {"scores": [{"pair": pair, "value": value, "precise": precise}]}
-    assert score_pairs(project, [PAIR])[0].precise is precise
+    (score,) = score_pairs(project, [PAIR])
+    assert (score.precise, score.report) == (precise, told.pk if precise else None)
 
 
 def test_bad_scores_are_told_where_they_are(project: Project) -> None:
@@ -181,6 +190,12 @@ def test_bad_scores_are_told_where_they_are(project: Project) -> None:
         ({"pair": pair}, 400, "bad_input", "/scores/0/value"),
         ({"pair": pair, "value": 2}, 400, "bad_input", "/scores/0/value"),
         ({"pair": pair, "value": 1, "event": event}, 400, "bad_input", "/scores/0/report"),
+        (
+            {"pair": pair, "value": 1, "event": event, "report": event, "sees": "no"},
+            400,
+            "bad_input",
+            "/scores/0/sees",
+        ),
         (
             {"pair": pair, "value": 1, "event": event, "report": event},
             422,

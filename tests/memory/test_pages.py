@@ -6,11 +6,12 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from memory import proposals
 from memory.domain.terms import Answer
 from memory.models import PromotionRequest, Record
 from memory.recall import assemble_context
 from memory.requests import request_promotion
-from memory.rules import propose_rule
+from memory.rules import make_rule
 from memory.word_changes import compare_words
 from tests.make import make_project, make_user
 from tests.memory.make import (
@@ -168,9 +169,8 @@ def test_an_edit_and_a_merge_by_plain_forms(client: Client, project: Project) ->
 def test_an_edited_rule_with_a_fault_comes_back_with_its_place(
     client: Client, project: Project
 ) -> None:
-    rule = propose_rule(
-        project_id=project.pk, actor=SYSTEM, expression="width <= 375 => require a scroll bar"
-    ).record
+    told = make_rule(expression="width <= 375 => require a scroll bar")
+    rule = proposals.propose(project_id=project.pk, actor=SYSTEM, proposal=told).record
     response = decide(client, rule, "edit", edit_expression="width <= => require x")
     assert response.status_code == 422
     assert "Line 1, column 10." in response.content.decode()

@@ -9,7 +9,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from memory.facts import propose_fact
+from memory.facts import make_fact
+from memory.proposals import propose
 from tests.inbox.make import make_item, plain_kind
 from tests.make import append, make_fork, make_message, make_project, make_run, make_user
 from verel_site.access.actors import SYSTEM
@@ -54,7 +55,8 @@ def fill(project: Project, name: str) -> UUID:
     trunk = make_run(project, goal=f"Cap the {name}")[1]
     append(trunk, make_message("user", "Go"))
     make_fork(trunk, 2, f"Halve the {name}")
-    propose_fact(project_id=project.pk, actor=SYSTEM, text=f"The {name} has a cap")
+    told = make_fact(text=f"The {name} has a cap")
+    propose(project_id=project.pk, actor=SYSTEM, proposal=told)
     make_item(project.pk, title=f"Is the {name} right?")
     return trunk.run_id
 

@@ -14,11 +14,13 @@ from memory.domain.archive import File, pack_files
 from memory.domain.terms import Answer, ItemType
 from memory.episodes import project_batch
 from memory.evidence import Cited
-from memory.facts import propose_fact
+from memory.facts import make_fact
 from memory.models import Evidence, Record, Retrieval
 from memory.promotion import Said, decide_record
+from memory.proposals import propose
 from memory.recall import assemble_context
-from memory.rules import propose_rule
+from memory.records import Proposal
+from memory.rules import make_rule
 from memory.skills import upload_skill
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
@@ -181,20 +183,22 @@ def _one_of_each_run(project: Project) -> list[Event]:
 def _propose(project: Project, agent: Actor, fact: Fact, events: Sequence[Event]) -> Record:
     score = fact.more.get("entailment")
     told: dict[str, Any] = {
-        "project_id": project.pk,
-        "actor": agent,
         "text": fact.text,
         "evidence": [Cited(event.event_id, score=score) for event in events],
         "scope": SCOPE,
     }
+
+    def say(proposal: Proposal) -> Record:
+        return propose(project_id=project.pk, actor=agent, proposal=proposal).record
+
     if fact.expression:
-        return propose_rule(expression=fact.expression, **told).record
+        return say(make_rule(expression=fact.expression, **told))
     told |= fact.more
     # Run after run, as agents do: what is said again is support.
-    made = propose_fact(**(told | {"evidence": told["evidence"][:1]}))
+    made = say(make_fact(**(told | {"evidence": told["evidence"][:1]})))
     if len(events) > 1:
-        propose_fact(**told)
-    return made.record
+        say(make_fact(**told))
+    return made
 
 
 def _place(record: Record, at: datetime) -> None:

@@ -13,6 +13,8 @@ from memory.domain.consolidation import (
     claim_issue,
     cluster_of,
     order_rivals,
+    repository_of,
+    scope_of,
     speak_of_one,
 )
 from memory.domain.content import make_key
@@ -122,3 +124,29 @@ def test_an_issue_speaks_of_an_observation_by_half_of_its_words() -> None:
 def test_of_rivals_the_precise_one_is_written_last_then_the_better_supported() -> None:
     turns = order_rivals([(1, True, 1), (2, False, 9), (3, False, 2)])
     assert sorted(turns, key=turns.__getitem__) == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ("pump-control", "pump-control"),
+        ("acme/pump-control", "acme/pump-control"),
+        ("https://github.com/acme/pump-control.git", "acme/pump-control"),
+        ("git@github.com:acme/pump-control.git", "acme/pump-control"),
+        ("ssh://git@host:22/acme/pump/", "acme/pump"),
+        (" pump ", "pump"),
+        ("", ""),
+        ("two words", ""),
+        ("a|b", ""),
+        ("x" * 200, ""),
+        (["pump"], ""),
+        (None, ""),
+    ],
+)
+def test_a_run_names_its_repository_in_any_manner(told: object, name: str) -> None:
+    assert repository_of({"repo": told}) == name
+
+
+def test_the_scope_is_the_narrowest_that_holds_all_repositories() -> None:
+    assert scope_of(["a"]) == "repo:a"
+    assert scope_of(["a", "b"]) == scope_of(["a", ""]) == scope_of([""]) == scope_of([]) == "team"

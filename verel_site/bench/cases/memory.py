@@ -16,8 +16,9 @@ from django.db import connection, transaction
 
 from memory.domain.content import content_digest
 from memory.domain.likeness import signs_of
-from memory.facts import propose_fact
+from memory.facts import make_fact
 from memory.models import Record, RecordSign
+from memory.proposals import propose
 from memory.recall import assemble_context, recall
 from memory.records import text_digest
 from memory.storage.recall_index import put_words
@@ -109,7 +110,7 @@ def _fill_raw(texts: Sequence[str]) -> None:
 def _fill(project: Project, texts: Sequence[str]) -> None:
     """Facts that three runs corroborated: the first through the door, the rest as copies of its row,
     with what is their own, their words and their signs."""
-    first = propose_fact(project_id=project.pk, actor=SYSTEM, text=texts[0]).record
+    first = propose(project_id=project.pk, actor=SYSTEM, proposal=make_fact(text=texts[0])).record
     for start in range(1, len(texts), BATCH):
         with transaction.atomic():
             _copy(first, texts[start : start + BATCH], start + 1)
@@ -191,7 +192,8 @@ def _at(taken: Sequence[float], share: float) -> float:
 def _write(project: Project, dice: random.Random, size: int) -> float:
     started = time.perf_counter()
     for number in range(WRITES):
-        propose_fact(project_id=project.pk, actor=SYSTEM, text=_say(dice, size + number))
+        told = make_fact(text=_say(dice, size + number))
+        propose(project_id=project.pk, actor=SYSTEM, proposal=told)
     return WRITES / (time.perf_counter() - started)
 
 
