@@ -23,7 +23,7 @@ from memory.consolidation.jobs import (
 from memory.consolidation_models import Candidate, Consolidation, SalientEpisode
 from memory.domain.consolidation import Step
 from memory.domain.terms import Answer
-from memory.entailment import Pushed, pair_digest, push_scores
+from memory.entailment import Pushed, pair_digest, push_scores, score_pairs
 from memory.evidence import Cited
 from memory.models import Evidence, Record
 from memory.ports.failures import PortFailed
@@ -178,7 +178,7 @@ def test_a_pushed_score_stays_inferred_where_it_is_low_or_its_report_saw_somethi
 def test_a_precise_grader_of_the_episode_that_passed_outweighs_what_was_pushed(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = gating.score_pairs
+    real = score_pairs
     trunk = make_run(project)[1]
     append(trunk, call(1), result(1, "ERROR nobody answers", bad=True))
     push(trunk)
