@@ -75,11 +75,17 @@ def post_approval(approval: Approval) -> None:
         kind=APPROVAL,
         subject_id=approval.pk,
         subject_digest=bytes(approval.request_digest),
-        title=f"{approval.action} {_first_text(approval.args)}",
+        title=_title(approval),
         about=who,
         priority=APPROVAL_PRIORITY,
         due_at=approval.expires_at,
     )
+
+
+def _title(approval: Approval) -> str:
+    """What it asks to do and on what, in one line; an action that names its object says it once."""
+    told = _first_text(approval.args)
+    return approval.action if told in approval.action else f"{approval.action} {told}"
 
 
 def _first_text(args: Any) -> str:

@@ -215,14 +215,18 @@ def _step(job: Consolidation, step: Step) -> StepLine:
     return StepLine(STEP_WORDS[step], "now", f"{job.done:,} of {job.total:,}")
 
 
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _tell(job: Consolidation, step: Step) -> str:
     count = job.count
     return {
         Step.SALIENCE: f"{count('salient'):,} of {count('episodes'):,} kept, {count('hard'):,} for surprise",
-        Step.EXTRACT: f"{count('candidates'):,} claims, with the rules",
+        Step.EXTRACT: f"{_many(count('candidates'), 'claim')}, with the rules",
         Step.INDUCE: "issues of one kind, component and width",
         Step.ENTAIL: f"{count('entailed'):,} borne out, {count('precise'):,} precisely, {count('dropped'):,} dropped",
-        Step.MERGE: f"{count('merged'):,} that say different things",
+        Step.MERGE: f"{_many(count('merged'), 'claim')} left, each saying another thing",
         Step.CONFLICT: f"{count('conflicts'):,} under a disputed key",
         Step.WRITE: (
             f"{count('new'):,} new, {count('support'):,} support, {count('held'):,} held, "

@@ -32,7 +32,7 @@ def draw_funnel(
             )
             if count:
                 share = (
-                    f"{following / count:.0%}"
+                    f"{round(100 * following / count)}\N{NO-BREAK SPACE}%"
                     if following <= count
                     else f"× {following / count:.1f}"
                 )

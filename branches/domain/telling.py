@@ -260,8 +260,8 @@ def _who(text: str) -> str:
 
 
 _ANSWERS: Final = {
-    "accept": "accepted",
-    "edit": "accepted with other arguments",
+    "accept": "approved",
+    "edit": "approved with other arguments",
     "respond": "replied",
     "ignore": "denied",
 }

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Q
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from branches.domain import terms
@@ -40,6 +40,7 @@ FIRST_PROSE: Final = 16_384
 PAIR_REACH: Final = 20
 # How far up a lineage a variable's former value is looked for.
 MAX_ANCESTORS: Final = 100
+MERGE_TYPES: Final = frozenset({terms.MERGED, terms.ABANDONED, terms.REOPENED})
 
 _TITLES: Final[Mapping[str, str]] = {
     terms.USER: "User message",
@@ -513,6 +514,7 @@ def _facts(event: Event, stored: StoredEvent, branch: Branch, view: View) -> Seq
         facts.append(Fact("Parent", str(event.parent_id)[:8], mono=True, href=href))
     if event.task_id:
         facts.append(Fact("Task", str(event.task_id), mono=True))
+    facts += _merge_of(stored)
     facts += [
         Fact("Place", f"event {event.seq:,} of {branch.label}"),
         Fact("Digest", _short(event.digest), mono=True, whole=bytes(event.digest).hex()),
@@ -520,6 +522,17 @@ def _facts(event: Event, stored: StoredEvent, branch: Branch, view: View) -> Seq
         Fact("Event", str(event.event_id), mono=True),
     ]
     return facts
+
+
+def _merge_of(stored: StoredEvent) -> list[Fact]:
+    """The merge that an event of the server's own tells of, with its page where there is one."""
+    told = stored.payload.get("merge") if stored.source == terms.SERVER_SOURCE else None
+    if stored.type not in MERGE_TYPES or not isinstance(told, str):
+        return []
+    try:
+        return [Fact("Merge", "its gate, sides and triplets", href=reverse("merge", args=[told]))]
+    except NoReverseMatch:
+        return []
 
 
 def _short(digest: bytes | memoryview) -> str:

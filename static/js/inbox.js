@@ -260,6 +260,9 @@ function adopt(page) {
     if (!here || !next || (here.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, button, a"))) continue;
     here.replaceChildren(...next.childNodes);
   }
+  const [count, told] = [document, page].map((each) => each.querySelector('.main-nav a[aria-current="page"]'));
+  if (count && told) count.replaceChildren(...told.childNodes);
+  document.title = page.title;
   for (const box of document.querySelectorAll(".inbox-mark")) box.checked = marked.has(box.value);
   const item = paneNow().dataset.item;
   if (item) mark(item);

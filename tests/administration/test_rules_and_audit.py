@@ -2,6 +2,7 @@ import csv
 import hashlib
 import io
 import json
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -116,3 +117,15 @@ def test_csv_holds_no_formula(admin: Client, project: Project) -> None:
     assert [row["action"] for row in rows] == ["branch.fork"]
     assert rows[0]["reason"] == f"'{HOSTILE}"
     assert admin.get(f"/p/{project.slug}/audit/file.exe").status_code == 404
+
+
+def test_an_entry_leads_to_what_was_acted_on(admin: Client, project: Project) -> None:
+    key = uuid4()
+    for kind in ("branch", "merge", "record"):
+        act(project, f"{kind}.act", f"{kind}:{key}")
+    act(project, "merge.forged", "merge:../../login")
+    text = admin.get(f"/p/{project.slug}/audit/").content.decode()
+    assert f'href="/p/{project.slug}/search/?q={key}"' in text
+    assert f'href="/merges/{key}/"' in text
+    assert f'<span class="hash" title="record:{key}">' in text
+    assert '<span class="hash" title="merge:../../login">' in text

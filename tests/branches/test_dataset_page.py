@@ -9,8 +9,9 @@ from django.urls import reverse
 
 from branches import datasets
 from branches.datasets import sweep_exports
+from branches.domain import terms
 from branches.merges import revert_merge
-from branches.models import Dataset, Export
+from branches.models import Dataset, Event, Export
 from branches.selectors import dataset_page
 from tests.branches.test_datasets import hold_undo, make_merge, pass_undo
 from tests.make import make_project, make_user
@@ -19,6 +20,7 @@ from verel_site.access.models import Project
 from verel_site.access.rights import Role
 
 pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true", "HX-Target": "event-detail"}
 
 
 def enter(client: Client, project: Project, role: Role = Role.REVIEWER) -> None:
@@ -207,3 +209,19 @@ def test_the_pages_begin_with_words_where_there_is_nothing(client: Client) -> No
     assert "No triplet in this project yet" in show(client, project)
     empty = client.get(reverse("datasets", args=[project.slug])).content.decode()
     assert "No dataset was made yet" in empty
+
+
+def test_the_event_of_a_merge_leads_to_its_page_and_no_other_event_does(
+    client: Client,
+) -> None:
+    project = make_project()
+    merge = make_merge(project, "first")
+    way = f'href="{reverse("merge", args=[merge.pk])}"'
+    enter(client, project)
+    winner = Event.objects.filter(branch=merge.winner)
+    told = winner.get(type=terms.MERGED)
+    assert way in client.get(reverse("event", args=[told.event_id]), headers=HTMX).content.decode()
+    said = winner.filter(type=terms.ASSISTANT).first()
+    assert said is not None
+    shown = client.get(reverse("event", args=[said.event_id]), headers=HTMX)
+    assert way not in shown.content.decode()

@@ -163,6 +163,8 @@ def test_what_is_posted_meanwhile_appears_by_itself_and_not_while_one_writes(
     open_inbox(page, address)
     post(project, 1)
     expect(page.get_by_role("heading", level=1)).to_have_text("3 items wait for you")
+    expect(page.locator(".main-nav [aria-current] .count")).to_have_text("3")
+    expect(page).to_have_title("3 items wait for you · Verel")
     write(page, "a draft")
     expect(page.locator("[data-live-state]")).to_have_text("Paused while you write")
     post(project, 1)

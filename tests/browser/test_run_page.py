@@ -271,7 +271,7 @@ def test_e_edits_an_approval_before_it_is_accepted(page: Page, story: Story, add
     page.goto(f"{address}/events/{story.event(approval.request_seq).event_id}/")
     page.keyboard.press("e")
     page.get_by_label("Arguments").fill('{"remote": "fork"}')
-    page.get_by_role("button", name="Accept as edited").click()
+    page.get_by_role("button", name="Approve as edited").click()
     expect(page.locator("[data-stasis]")).to_have_count(0)
     approval.refresh_from_db()
     assert (approval.answer, approval.answer_args) == ("edit", {"remote": "fork"})
@@ -288,7 +288,7 @@ def test_an_edit_in_progress_takes_the_plain_accept_away_and_is_sent_from_the_fi
     field.fill('{"remote": "fork"}')
     page.keyboard.press("Escape")
     page.keyboard.press("a")
-    expect(page.get_by_role("button", name="Accept", exact=True)).to_have_count(0)
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
     approval.refresh_from_db()
     assert approval.answer == ""
     field.focus()

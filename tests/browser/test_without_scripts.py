@@ -71,7 +71,7 @@ def test_from_signing_in_to_a_dataset_in_the_hand(page: Page, story: Story) -> N
     append(fork, make_draft(terms.APPROVAL_REQUESTED, ask | told))
 
     page.reload()
-    page.get_by_role("button", name="Accept").click()
+    page.get_by_role("button", name="Approve").click()
     expect(page.locator("[data-stasis]")).to_have_count(0)
     assert Approval.objects.get().answer == "accept"
     append(fork, make_message("assistant", "The bolus is capped at 50 mg."))

@@ -99,6 +99,12 @@ def pick(pair: Comparison, actor: Actor, branch: Branch, rationale: str = "") ->
     )
 
 
+def test_an_action_that_names_its_object_is_told_once(project: Project) -> None:
+    for action, title in (("edit a.py", "edit a.py"), ("edit", "edit a.py"), ("a", "a a.py")):
+        approval = ask(project, action=action, args={"path": "a.py", "new_string": "x"})
+        assert item_of(approval, "approval").title == title
+
+
 def test_an_agent_that_asks_waits_in_the_inbox_and_hears_the_answer_given_there(
     project: Project, ada: Actor
 ) -> None:

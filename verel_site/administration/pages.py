@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from django.db.models import F, QuerySet
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from verel_site.access.actors import Actor
@@ -37,6 +38,10 @@ MAX_KEYS: Final = 500
 MAX_MEMBERS: Final = 1000
 AUDIT_ROWS: Final = 100
 FILTERS: Final = ("actor", "action", "subject")
+# Subjects of the log that have a page of their own, by the name of its address.
+SUBJECT_PAGES: Final = frozenset({"comparison", "contest", "dataset", "merge", "run", "suite"})
+# What the search of the project finds by its id.
+FOUND_BY_ID: Final = "branch"
 
 
 @dataclass(frozen=True)
@@ -123,10 +128,18 @@ class RulesPage(SettingsPage):
 
 
 @dataclass(frozen=True)
+class AuditRow:
+    """`href` leads to what was acted on, where that has a page."""
+
+    entry: AuditEntry
+    href: str
+
+
+@dataclass(frozen=True)
 class AuditPage(SettingsPage):
     """`older` is the query of the next window, empty at the ledger's beginning."""
 
-    entries: tuple[AuditEntry, ...] = ()
+    rows: tuple[AuditRow, ...] = ()
     actions: tuple[str, ...] = ()
     filters: Mapping[str, str] = field(default_factory=dict)
     older: int = 0
@@ -223,11 +236,22 @@ def read_audit(*, project: Project, actor: Actor, query: Mapping[str, str]) -> A
     return AuditPage(
         project=project,
         may_administer=actor.may(project.pk, Right.ADMINISTER),
-        entries=tuple(shown),
+        rows=tuple(AuditRow(entry, _subject_href(project, entry.subject)) for entry in shown),
         filters={name: query.get(name, "").strip() for name in FILTERS},
         older=shown[-1].number if len(window) > AUDIT_ROWS else 0,
         newest=not before,
     )
+
+
+def _subject_href(project: Project, subject: str) -> str:
+    kind, _, key = subject.partition(":")
+    try:
+        if kind == FOUND_BY_ID:
+            return f"{reverse('search', args=[project.slug])}?q={key}"
+        return reverse(kind, args=[key]) if kind in SUBJECT_PAGES else ""
+    except NoReverseMatch:
+        # The page belongs to an app above this one, which may be absent.
+        return ""
 
 
 def audit_lines(entries: QuerySet[AuditEntry]) -> Iterator[bytes]:

@@ -25,7 +25,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
         return _problem(_body(413, "The body is too large.", "too_large"))
     if not isinstance(error, exceptions.APIException):
         return None
-    response = _problem(_body(error.status_code, _first_text(error.detail), _first_code(error)))
+    response = _problem(_body(error.status_code, _tell(error, context), _first_code(error)))
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         response.status_code = response.data["status"] = status.HTTP_401_UNAUTHORIZED
         response["WWW-Authenticate"] = 'Bearer realm="verel"'
@@ -48,6 +48,15 @@ def _problem(body: dict[str, Any]) -> Response:
 def _body(code: int, detail: str, name: str) -> dict[str, Any]:
     title = detail.split(".")[0]
     return {"type": "about:blank", "status": code, "title": title, "detail": detail, "code": name}
+
+
+def _tell(error: exceptions.APIException, context: dict[str, Any]) -> str:
+    """What is wrong; of a method that an address does not take, which ones it takes."""
+    view = context.get("view")
+    if isinstance(error, exceptions.MethodNotAllowed) and view is not None:
+        taken = ", ".join(name for name in view.allowed_methods if name != "OPTIONS")
+        return f"This address takes {taken}. /api/docs/ lists what each one takes."
+    return _first_text(error.detail)
 
 
 def _first_text(detail: Any) -> str:

@@ -110,3 +110,11 @@ def test_an_unknown_address_is_a_problem_document(api: Api) -> None:
     problem(api.get("runs/not-a-uuid"), 404, "not_found")
     problem(api.post("runs/not-a-uuid"), 404, "not_found")
     problem(Api().get("nowhere"), 401, "not_authenticated")
+
+
+def test_a_method_that_is_not_taken_is_answered_with_those_that_are(
+    project: Project, api: Api
+) -> None:
+    _, trunk = make_run(project)
+    told = problem(api.get(f"branches/{trunk.pk}/events"), 405, "method_not_allowed")
+    assert told["detail"] == "This address takes POST. /api/docs/ lists what each one takes."
