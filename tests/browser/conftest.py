@@ -32,6 +32,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from tests.migrated import copy_static
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120.0
 FLAGS = [
@@ -117,12 +119,6 @@ def _database_url() -> str:
     return f"postgresql://{known['USER']}:{known['PASSWORD']}@{place}/{known['NAME']}"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _wait_until_alive(address: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
@@ -148,14 +144,21 @@ def address(
         "VEREL_HOME": str(settings.VEREL_HOME),
         "VEREL_DATABASE_URL": _database_url(),
     }
-    manage = [sys.executable, "manage.py", "collectstatic", "--noinput", "--clear", "-v0"]
-    subprocess.run(manage, cwd=ROOT, env=environment, check=True)
-    port = _free_port()
-    command = [sys.executable, "-c", DAPHNE, "-b", "127.0.0.1", "-p", str(port), APPLICATION]
-    with log.open("wb") as output:
+    copy_static(settings.STATIC_ROOT)
+    # Bound before the server starts: a port that is only chosen may be another's by then.
+    with log.open("wb") as output, socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
+        port = listening.getsockname()[1]
+        command = [sys.executable, "-c", DAPHNE, "--fd", str(listening.fileno()), APPLICATION]
         server = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=(listening.fileno(),),
         )
+        # Its own from here on: were it held here as well, a server that ended would seem to hang.
+        listening.close()
         request.config.stash[SERVER] = (server.pid, log)
         try:
             _wait_until_alive(f"http://127.0.0.1:{port}", server, log)
@@ -171,6 +174,12 @@ def address(
 @pytest.fixture(scope="session")
 def browser_context_args() -> dict[str, object]:
     return {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce"}
+
+
+@pytest.fixture
+def context(transactional_db: None, context: BrowserContext) -> BrowserContext:
+    """Closed before the database is emptied: no page of a test asks for anything after it."""
+    return context
 
 
 @pytest.fixture

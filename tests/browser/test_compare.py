@@ -1,15 +1,13 @@
 """Judging, merging and undoing in a real browser, by keys, and without scripts."""
 
-from typing import Any
-
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect
 
 from branches.models import Branch, Merge, Triplet
 from branches.steering import complete_branch
+from tests.browser.axe import find_faults
 from tests.browser.conftest import OpenAs
 from tests.make import (
     append,
@@ -26,8 +24,6 @@ from verdicts.models import Comparison, Label
 from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
 from verel_site.access.projects import actor_of_user
-
-AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture
@@ -143,19 +139,16 @@ def test_without_scripts_a_judgement_can_be_given_and_an_empty_one_is_told_why(
     plain.close()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("across", [1440, 1024, 390])
 def test_the_pages_have_no_fault_that_axe_finds_and_do_not_spill(
-    desk: Page, address: str, ines: User, pair: tuple[Branch, Branch], theme: Any, across: int
+    desk: Page, address: str, ines: User, pair: tuple[Branch, Branch], across: int
 ) -> None:
     desk.set_viewport_size({"width": across, "height": 900})
-    desk.emulate_media(color_scheme=theme, reduced_motion="reduce")
     comparison = reverse("comparison", args=[open_pair(pair, ines).pk])
 
     def look(path: str) -> None:
         desk.goto(address + path)
-        found = Axe().run(desk, options={"runOnly": AXE_TAGS}).response["violations"]
-        assert [(fault["id"], fault["nodes"][0]["html"]) for fault in found] == [], path
+        assert find_faults(desk) == [], path
         assert desk.evaluate("document.documentElement.scrollWidth") <= across, path
 
     look(reverse("compare-open", args=[pair[0].run_id]))
