@@ -15,7 +15,7 @@ from django.views.defaults import server_error
 
 from verel_site.access.links import use_link
 from verel_site.access.models import Project
-from verel_site.access.projects import request_actor
+from verel_site.access.projects import get_project, request_actor
 from verel_site.health import State, look_at_all, sum_up
 from verel_site.kit.outages import API_PREFIXES, answer_outage
 from verel_site.kit.problems import server_problem
@@ -29,6 +29,14 @@ def home(request: HttpRequest) -> HttpResponse:
     )
     if project is None:
         return render(request, "errors/no_project.html", status=200)
+    return redirect("run-list", slug=project.slug)
+
+
+@require_safe
+@login_required
+def project_home(request: HttpRequest, slug: str) -> HttpResponse:
+    """The address that one cuts off or tells others: it leads to the project's runs."""
+    project = get_project(actor=request_actor(request), slug=slug)
     return redirect("run-list", slug=project.slug)
 
 

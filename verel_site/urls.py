@@ -15,7 +15,7 @@ from verel_site.access.signing_in import SignInPage
 from verel_site.account import account, account_keys, account_zone
 from verel_site.jumps import jump
 from verel_site.kit.specimens import show_kit
-from verel_site.pages import SignIn, healthz, home, readyz
+from verel_site.pages import SignIn, healthz, home, project_home, readyz
 from verel_site.schema import SchemaDocument
 
 # Its template is for GET: DRF would render the answer to OPTIONS with it, and fail.
@@ -29,6 +29,7 @@ handler500 = "verel_site.pages.answer_failure"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
+    path("p/<slug:slug>/", project_home, name="project"),
     path("login/", login, name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("sign-in/<str:token>/", SignIn.as_view(), name="sign-in"),

@@ -264,6 +264,7 @@ PAGES: Final[dict[str, Row]] = {
     "GET /kit/": ONLY(STAFF, but=dict.fromkeys(EVERYONE - {STAFF}, 404)),
     "GET /healthz": PUBLIC(),
     "GET /readyz": PUBLIC(),
+    "GET /p/<slug>/": READ(ok=302),
     "GET /p/<slug>/runs/": READ(),
     "GET /p/<slug>/overview/": READ(),
     "GET /p/<slug>/agreement/": READ(),
