@@ -73,7 +73,7 @@ def answer_approval(
         "by": actor.as_json(),
         **({"args": args} if args is not None else {}),
         **({"text": text} if text else {}),
-        **_as_response(approval, answer, args, text),
+        **_as_response(branch, approval, answer, args, text),
     }
     approval.answer, approval.answer_args, approval.answer_text = answer, args, text
     approval.answered_by, approval.answered_at = actor.name, timezone.now()
@@ -107,11 +107,10 @@ def answer_approval(
 
 
 def _as_response(
-    approval: Approval, answer: str, args: dict[str, Any] | None, text: str
+    branch: Branch, approval: Approval, answer: str, args: dict[str, Any] | None, text: str
 ) -> dict[str, Any]:
     """For who asked by a LangGraph interrupt, the answer in the shape that it is resumed with."""
-    rows = Event.objects.filter(branch_id=approval.branch_id, seq=approval.request_seq)
-    request = rows.first()
+    request = Event.objects.of_branch(branch).filter(seq=approval.request_seq).first()
     if request is None or not is_interrupt(payload_of(request)):
         return {}
     return {"response": tell_response(answer=answer, action=approval.action, args=args, text=text)}

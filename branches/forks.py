@@ -108,7 +108,7 @@ def make_branch(
     note: str = "",
 ) -> Branch:
     """The bare branch row at a fork point; its chains start from the parent's there."""
-    point = Event.objects.filter(branch_id=parent.pk, seq=fork_seq).only("digest", "seal").first()
+    point = Event.objects.of_branch(parent).filter(seq=fork_seq).only("digest", "seal").first()
     if point is None:
         raise UnknownForkPoint(
             f"{parent.label} has events 1 to {parent.head_seq}.", pointer="/fork_seq"

@@ -5,9 +5,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
-from django.db import models
+from django.db import connection, connections, models
 from django.db.models import Count, Q, Sum
 
+from branches.domain.terms import INTERVENTIONS, SERVER_SOURCE
 from verel_site.access.querysets import Visible
 
 if TYPE_CHECKING:
@@ -46,7 +47,17 @@ class BranchQuerySet(Visible["Branch"]):
 
 
 class EventQuerySet(Visible["Event"]):
-    pass
+    def in_run(self, run_id: UUID) -> Self:
+        """For who names branches of that run, or places in them, in a filter of his own.
+
+        PostgreSQL then looks into one partition of eight. SQLite finds a branch by itself, and would
+        be led astray: by its index of the run it reads the whole of it.
+        """
+        return self.filter(run_id=run_id) if connections[self.db].vendor == "postgresql" else self
+
+    def of_branch(self, branch: "Branch") -> Self:
+        """The events of its own suffix."""
+        return self.in_run(branch.run_id).filter(branch_id=branch.pk)
 
 
 # The join is spelled out for the planner, which knows nothing of how long a lineage is: for each
@@ -56,26 +67,30 @@ _JOIN = {
     "postgresql": """
 SELECT {columns} FROM lineage l CROSS JOIN LATERAL (
     SELECT * FROM branches_event e WHERE e.run_id = %s AND e.branch_id = l.id
-    AND e.seq <= l.upto AND e.seq > CAST(%s AS BIGINT) - l.base OFFSET 0
+    AND e.seq <= l.upto AND e.seq > CAST(%s AS BIGINT) - l.base AND {genuine} OFFSET 0
 ) e""",
     "sqlite": """
 SELECT {columns} FROM lineage l CROSS JOIN branches_event e ON +e.run_id = %s
-AND e.branch_id = l.id AND e.seq <= l.upto AND e.seq > CAST(%s AS BIGINT) - l.base""",
+AND e.branch_id = l.id AND e.seq <= l.upto AND e.seq > CAST(%s AS BIGINT) - l.base AND {genuine}""",
 }
+# An intervention (override, patch, answer) that a client wrote is none: only Verel tells those, and
+# an agent that could tell them would speak with a person's authority.
+_GENUINE = "(e.type NOT IN ({}) OR e.source = '{}')".format(
+    ", ".join(f"'{told}'" for told in sorted(INTERVENTIONS)), SERVER_SOURCE
+)
 
 
 def read_lineage_rows(
     branch: "Branch", *, upto: int, after_step: int, columns: tuple[str, ...]
 ) -> list[tuple[Any, ...]]:
-    """The lineage's events in order, those of step > `after_step` only, as the database gives them.
+    """The lineage's events in order, those of step > `after_step` only, as the database gives them,
+    without interventions that a client wrote.
 
     One query. Its first column is the position, by which a lineage is ordered: a fork is made after
     the event that it begins at.
     """
-    from django.db import connection
-
     listed = ", ".join(("e.position", *columns))
-    sql = LINEAGE + _JOIN[connection.vendor].format(columns=listed)
+    sql = LINEAGE + _JOIN[connection.vendor].format(columns=listed, genuine=_GENUINE)
     run = _as_stored(branch, branch.run_id)
     with connection.cursor() as cursor:
         cursor.execute(sql, [upto, _as_stored(branch, branch.pk), after_step, run, after_step])
@@ -85,15 +100,11 @@ def read_lineage_rows(
 
 
 def _as_stored(model: models.Model, value: UUID) -> Any:
-    from django.db import connection
-
     return model._meta.pk.get_db_prep_value(value, connection)
 
 
 def read_segments(branch: "Branch", *, upto: int) -> list[tuple[UUID, int, int]]:
     """`(branch id, base, upto)` of the lineage, root first: one query."""
-    from django.db import connection
-
     sql = LINEAGE + "SELECT id, base, upto FROM lineage ORDER BY height DESC"
     with connection.cursor() as cursor:
         cursor.execute(sql, [upto, _as_stored(branch, branch.pk), 0])

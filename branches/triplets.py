@@ -66,7 +66,7 @@ def _preview(winner: Branch, loser: Branch, granularity: Granularity) -> Preview
         granularity=granularity.value,
         override_in_prompt=winner.project.override_in_prompt,
     )
-    digest = Event.objects.filter(branch_id=owner.pk, seq=point.seq).values_list("digest")[:1]
+    digest = Event.objects.of_branch(owner).filter(seq=point.seq).values_list("digest")[:1]
     tools = render_context(shared, format="openai").tools
     return Preview(loser, point, bytes(digest[0][0]), outcome, tools)
 

@@ -81,7 +81,7 @@ def _shown_args(args: object) -> list[str]:
 
 def _last_events(approval: Approval) -> list[Event]:
     """The request and what came before it on the branch, in order."""
-    rows = Event.objects.filter(branch_id=approval.branch_id, seq__lte=approval.request_seq)
+    rows = Event.objects.of_branch(approval.branch).filter(seq__lte=approval.request_seq)
     return list(rows.order_by("-seq")[:LINES_BEFORE])[::-1]
 
 

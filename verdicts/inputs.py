@@ -24,7 +24,7 @@ BRANCHES_AT_ONCE = 300
 def read_author_model(branch: Branch, head_seq: int) -> str:
     """The model that the newest message up to a head of the branch names; empty where it names
     none. One query."""
-    rows = Event.objects.filter(branch=branch, seq__lte=head_seq, type=terms.ASSISTANT)
+    rows = Event.objects.of_branch(branch).filter(seq__lte=head_seq, type=terms.ASSISTANT)
     row = rows.order_by("-seq").first()
     if row is None:
         return ""

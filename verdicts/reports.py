@@ -64,9 +64,10 @@ def _seq_of_head(branch: Branch, digest: bytes) -> int:
     """The seq of the graded head in the branch's own suffix; 0 is the fork point."""
     if digest == bytes(branch.head_digest):
         return branch.head_seq
-    older = Event.objects.filter(branch=branch, digest=digest).order_by("-seq").only("seq").first()
-    if older is not None:
-        return older.seq
+    older = Event.objects.of_branch(branch).filter(digest=digest).order_by("-seq").only("seq")
+    found = older.first()
+    if found is not None:
+        return found.seq
     if branch.parent_id is not None and digest == bytes(branch.fork_digest):
         return 0
     raise BadReport("The branch never had this head.", pointer="/head_digest")

@@ -33,7 +33,9 @@ def find_faults(*, project_id: UUID, counts: Counter[str]) -> Iterator[Fault]:
 
 
 def _check_reports(project_id: UUID, counts: Counter[str]) -> Iterator[Fault]:
-    head = Event.objects.filter(branch_id=OuterRef("branch_id"), seq=OuterRef("head_seq"))
+    head = Event.objects.filter(
+        run_id=OuterRef("branch__run_id"), branch_id=OuterRef("branch_id"), seq=OuterRef("head_seq")
+    )
     rows = Report.objects.filter(project_id=project_id)
     there = Branch.objects.filter(pk=OuterRef("branch_id"))
     for lost in rows.filter(~Exists(there)):

@@ -11,12 +11,17 @@ Tool calls come in groups: an assistant message and the calls told with it or di
 are one message. A group stays open until something other than an answer to it is said; calls
 unanswered by then get `NO_RESULT`, since every API refuses a call without an answer. An answer
 that comes later than that is told as a user message.
+
+Messages are written once, as JSON text; who needs them as values decodes them.
 """
 
+import json
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from copy import copy, deepcopy
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal, Protocol
+from uuid import UUID
 
 from branches.domain.events import (
     Call,
@@ -24,12 +29,21 @@ from branches.domain.events import (
     Told,
     calls_of,
     compact_json,
+    json_bytes,
     plain_text,
+    prefix_json,
     text_of,
     told_calls,
 )
 from branches.domain.override import escape_breaks
-from branches.domain.wire import BEGIN, AnthropicWire, Json, OpenAIWire, Wire, anthropic_blocks
+from branches.domain.wire import (
+    AnthropicWire,
+    Json,
+    Message,
+    OpenAIWire,
+    Wire,
+    anthropic_blocks,
+)
 
 type ContextFormat = Literal["events", "openai", "anthropic"]
 type _Marks = tuple[tuple[int, int], ...]
@@ -61,13 +75,17 @@ class Context:
     @property
     def breakpoints(self) -> list[int]:
         """The messages of the cache points."""
-        return sorted({message for message, _ in self.cache_points})
+        return breakpoints_of(self.cache_points)
 
     @property
     def approx_tokens(self) -> int:
         """An estimate, a quarter of the UTF-8 bytes of `system` and `messages` as compact JSON,
         rounded up. No tokenizer stands behind it, and base64 counts as if it were text."""
         return approx_tokens([*self.system, *self.messages])
+
+
+def breakpoints_of(cache_points: Iterable[tuple[int, int]]) -> list[int]:
+    return sorted({message for message, _ in cache_points})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,44 +97,46 @@ class ToolCall:
     count: int = 1
 
 
-@dataclass(slots=True)
-class _Group:
-    """An assistant message and the calls that belong to it; `waiting` maps each call's id to the
-    one that it goes by on the wire."""
-
-    message: Json | None
-    joinable: bool = True
-    waiting: dict[str, str] = field(default_factory=dict)
-
-
 class Chat:
-    """The messages of one lineage, told event by event (`add`) to one wire."""
+    """The messages of one lineage, told event by event (`add`) to one wire.
+
+    `system` holds JSON texts, as messages do.
+    """
 
     def __init__(self, wire: Wire) -> None:
-        self.messages: list[Json] = []
-        self.system: list[Json] = []
+        self.system: list[bytes] = []
         self._wire = wire
-        self._group: _Group | None = None
+        self._finished: list[bytes] = []
+        self._last: Message | None = None
+        self._settled = False  # whether the last message stays as it is
+        # Of the open group: by call id, what the call goes by on the wire; whether a call may still
+        # join; whether there is an assistant message yet, the last one then, for it to join.
+        self._waiting: dict[str, str] | None = None
+        self._joinable = self._spoken = False
         self._names: dict[str, str] = {}  # by call id, for answers that come too late
         self._actions: dict[str, str] = {}  # by approval id
         self._wire_ids: set[str] = set()
-        self._settled = 0  # so many messages are finished
         self._taken = 0  # so many messages are somebody else's by now
         self._unnamed = 0
 
-    def take_finished(self) -> list[Json]:
+    @property
+    def messages(self) -> list[bytes]:
+        """All messages that are not taken."""
+        rest = [] if self._last is None else [self._wire.write(self._last)]
+        return [*self._finished, *rest]
+
+    def take_finished(self) -> list[bytes]:
         """Hands over every message but the last, which alone may still grow; it forgets them."""
-        finished = self.messages[:-1]
-        del self.messages[:-1]
+        finished, self._finished = self._finished, []
         self._taken += len(finished)
         return finished
 
     def copy(self) -> "Chat":
         """A chat that goes on by itself from here."""
         twin = copy(self)
-        # The open group's message is the last one: copied together they stay the same object.
-        twin.messages, twin._group = deepcopy((self.messages, self._group))
-        twin.system = list(self.system)
+        twin.system, twin._finished = list(self.system), list(self._finished)
+        twin._last = self._last.copy() if self._last else None
+        twin._waiting = None if self._waiting is None else dict(self._waiting)
         twin._names, twin._actions = dict(self._names), dict(self._actions)
         twin._wire_ids = set(self._wire_ids)
         return twin
@@ -129,65 +149,73 @@ class Chat:
 
     def waiting(self) -> set[str]:
         """The ids of the calls that are open now."""
-        return set(self._group.waiting) if self._group else set()
+        return set(self._waiting or ())
 
     def seal(self) -> None:
         """Let no later call join what was said so far; its answers still may come."""
-        if self._group:
-            self._group.joinable = False
+        self._joinable = False
 
     def close(self) -> None:
         """End the open group: each call that still waits is answered by `NO_RESULT`."""
-        group, self._group = self._group, None
-        for wire_id in group.waiting.values() if group else ():
+        waiting, self._waiting = self._waiting, None
+        for wire_id in waiting.values() if waiting else ():
             self._append(self._wire.result(wire_id, NO_RESULT, False))
 
-    def say(self, role: str, content: object, name: object = None) -> Json | None:
-        """Append a message of its own; gives it back unless this wire can not say it."""
-        self.close()
+    def say(self, role: str, content: object, name: object = None) -> bool:
+        """Append a message of its own; False where this wire can not say it."""
+        if self._waiting is not None:
+            self.close()
         message = self._wire.message(role, content, name)
-        return None if message is None else self._append(message)
+        if message is None:
+            return False
+        self._append(message)
+        return True
 
     def say_system(self, content: object) -> None:
         """A system message of the agent's own; leading ones may travel apart."""
-        if self._wire.leading_system and not self.messages:
+        if self._wire.leading_system and self._last is None:
             self.system.extend(anthropic_blocks(content, images=False))
         else:
             self.say("system", content)
 
     def say_assistant(self, content: object, name: object, calls: Iterable[Call]) -> None:
         """An assistant message; calls that follow directly will join it."""
-        self._group_of(self.say("assistant", content, name))
+        self._open(spoken=self.say("assistant", content, name))
         for call in calls:
             self.call(call)
 
     def call(self, call: Call) -> None:
         """A tool call; one that waits in the open group already is told a second time only."""
-        group = self._group
-        if group and call.call_id and call.call_id in group.waiting:
+        call_id = call.call_id
+        if call_id and self._waiting and call_id in self._waiting:
             return
-        if group is None or not group.joinable:
+        if self._waiting is None or not self._joinable:
             self.close()
-            group = self._group_of(None)
-        if not call.call_id:
+            self._open(spoken=False)
+        if not call_id:
             self._unnamed += 1
-            call = Call(f"unnamed_{self._unnamed}", call.name, call.arguments)
-        if group.message is None:
-            group.message = self._append(self._wire.calling())
-        wire_id = self._wire_id(call.call_id)
-        self._wire.add_call(group.message, call, wire_id)
-        group.waiting[call.call_id] = wire_id
-        self._names[call.call_id] = call.name
+            call_id = f"unnamed_{self._unnamed}"
+        if not self._spoken:
+            self._append(self._wire.calling())
+            self._spoken = True
+        assert self._last is not None
+        assert self._waiting is not None
+        wire_id = self._waiting[call_id] = self._wire_id(call_id)
+        self._last.parts.append(self._wire.call(call, wire_id))
+        self._names[call_id] = call.name
 
     def answer(self, call_id: str, name: str, content: object, is_error: bool) -> None:
         """A tool's result: answers its call while that is open, else told as a user message."""
-        group = self._group
-        if group and call_id in group.waiting:
-            group.joinable = False
-            self._append(self._wire.result(group.waiting.pop(call_id), content, is_error))
+        if self._waiting and call_id in self._waiting:
+            self._joinable = False
+            self._append(self._wire.result(self._waiting.pop(call_id), content, is_error))
             return
         tool = name or self._names.get(call_id) or call_id or "a tool"
-        self.say("user", f"[result of {tool}] {plain_text(content)}")
+        said = f"[result of {tool}] "
+        if type(content) is bytes:
+            self.say("user", prefix_json(said, content))
+        else:
+            self.say("user", said + plain_text(content))
 
     def ask(self, approval_id: str, action: str) -> None:
         """Remember what an approval was asked for; the question is no message."""
@@ -209,32 +237,37 @@ class Chat:
     def settle(self) -> None:
         """Let nothing that is said later enter a message that stands here already."""
         self.seal()
-        self._settled = self._taken + len(self.messages)
+        self._settled = True
 
     def mark(self) -> tuple[int, int]:
         """The place of what was said last: its message and its block; -1 before any message."""
-        if not self.messages:
-            return -1, 0
-        content = self.messages[-1]["content"]
-        blocks = self._wire.alternates and isinstance(content, list)
-        place = self._taken + len(self.messages) - 1
-        return place, max(len(content) - 1, 0) if blocks else 0
+        last = self._last
+        count = self._taken + len(self._finished) + (last is not None)
+        return count - 1, max(len(last.parts) - 1, 0) if last and self._wire.alternates else 0
 
-    def _append(self, message: Json) -> Json:
-        """Appends a message, or its blocks where the role goes on; gives back the one there is."""
-        if not self._wire.alternates:
-            self.messages.append(message)
-            return message
-        role = message["role"]
-        if not self.messages and role == "assistant":
-            self.messages.append({"role": "user", "content": [{"type": "text", "text": BEGIN}]})
-        unsettled = self._taken + len(self.messages) > self._settled
-        if unsettled and self.messages[-1]["role"] == role:
-            last = self.messages[-1]
-            last["content"].extend(message["content"])
-            return last
-        self.messages.append(message)
-        return message
+    def _open(self, *, spoken: bool) -> None:
+        self._waiting, self._joinable, self._spoken = {}, True, spoken
+
+    def _append(self, message: Message | bytes) -> None:
+        """Appends a message, or its blocks where the role goes on."""
+        if self._last is not None:
+            if self._wire.alternates and self._joins(self._last, message):
+                return
+            self._finished.append(self._wire.write(self._last))
+        if isinstance(message, bytes):
+            self._finished.append(message)
+            self._last = None
+            return
+        if self._last is None and message.role == "assistant" and self._wire.opening:
+            self._finished.append(self._wire.opening)
+        self._last, self._settled = message, False
+
+    def _joins(self, last: Message, message: Message | bytes) -> bool:
+        """Whether the last message took the blocks of this one, as turns of its role go on."""
+        if self._settled or isinstance(message, bytes) or message.role != last.role:
+            return False
+        last.parts += message.parts
+        return True
 
     def _wire_id(self, call_id: str) -> str:
         wire_id = first = self._wire.call_id(call_id)
@@ -245,10 +278,6 @@ class Chat:
                 wire_id = f"{first}_{count}"
             self._wire_ids.add(wire_id)
         return wire_id
-
-    def _group_of(self, message: Json | None) -> _Group:
-        self._group = _Group(message)
-        return self._group
 
 
 def _tell_user(chat: Chat, event: Told) -> None:
@@ -264,7 +293,8 @@ def _tell_assistant(chat: Chat, event: Told) -> None:
 
 
 def _tell_thought(chat: Chat, event: Told) -> None:
-    chat.say("assistant", text_of(event.payload.get("text")))
+    text = event.payload.get("text")
+    chat.say("assistant", text if type(text) is bytes else text_of(text))
 
 
 def _tell_call(chat: Chat, event: Told) -> None:
@@ -308,15 +338,40 @@ _TELL: Mapping[str, Callable[[Chat, Told], None]] = {
 }
 
 
+class WireEvent(Protocol):
+    """What the format `events` tells of an event. `payload` may stand as its JSON text."""
+
+    @property
+    def event_id(self) -> UUID: ...
+
+    @property
+    def branch(self) -> UUID: ...
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def ts(self) -> datetime: ...
+
+    @property
+    def payload(self) -> Mapping[str, Any] | bytes: ...
+
+
 class _Rows:
     """The format `events`: every event as it is on the wire, nothing paired or left out."""
 
     def __init__(self) -> None:
-        self.messages: list[Json] = []
-        self.system: list[Json] = []
+        self.messages: list[bytes] = []
+        self.system: list[bytes] = []
         self._taken = 0
 
-    def take_finished(self) -> list[Json]:
+    def take_finished(self) -> list[bytes]:
         finished, self.messages = self.messages, []
         self._taken += len(finished)
         return finished
@@ -326,18 +381,18 @@ class _Rows:
         twin.messages = list(self.messages)
         return twin
 
-    def add(self, event: StoredEvent) -> None:
-        self.messages.append(
-            {
-                "event_id": str(event.event_id),
-                "branch": str(event.branch),
-                "seq": event.seq,
-                "type": event.type,
-                "source": event.source,
-                "ts": event.ts.isoformat(),
-                "payload": dict(event.payload),
-            }
-        )
+    def add(self, event: WireEvent) -> None:
+        told = {
+            "event_id": str(event.event_id),
+            "branch": str(event.branch),
+            "seq": event.seq,
+            "type": event.type,
+            "source": event.source,
+            "ts": event.ts.isoformat(),
+        }
+        payload = event.payload
+        text = payload if isinstance(payload, bytes) else json_bytes(dict(payload))
+        self.messages.append(b'%b,"payload":%b}' % (json_bytes(told)[:-1], text))
 
     def mark(self) -> tuple[int, int]:
         return self._taken + len(self.messages) - 1, 0
@@ -358,10 +413,9 @@ class _Facts:
         twin.variables = dict(self.variables)
         return twin
 
-    def add(self, event: Told) -> None:
-        fold = _FOLD.get(event.type)
-        if fold:
-            fold(self, event.payload)
+    def add(self, event: Told | WireEvent) -> None:
+        payload = event.payload
+        _FOLD[event.type](self, json.loads(payload) if isinstance(payload, bytes) else payload)
 
 
 def _fold_patch(facts: _Facts, payload: Mapping[str, Any]) -> None:
@@ -389,12 +443,14 @@ _FOLD: Mapping[str, Callable[[_Facts, Mapping[str, Any]], None]] = {
 }
 
 
-def mark_block(message: Json, block: int) -> None:
-    """Puts a `cache_control` on a block of a message written for `anthropic`, in place.
+def mark_block(message: bytes, block: int) -> bytes:
+    """The message, written for `anthropic`, with a `cache_control` on one of its blocks.
 
     Marks stand where this branch forked: with them its bytes differ from its parent's there.
     """
-    message["content"][block]["cache_control"] = {"type": "ephemeral"}
+    value = json.loads(message)
+    value["content"][block]["cache_control"] = {"type": "ephemeral"}
+    return json_bytes(value)
 
 
 def open_chat(format: Literal["openai", "anthropic"]) -> Chat:
@@ -403,7 +459,7 @@ def open_chat(format: Literal["openai", "anthropic"]) -> Chat:
 
 
 def open_rendering(format: ContextFormat) -> "Rendering[Any]":
-    """An empty rendering, to be told `StoredEvent`s for the format `events`."""
+    """An empty rendering, to be told `WireEvent`s for the format `events`."""
     return Rendering(_Rows() if format == "events" else open_chat(format))
 
 
@@ -422,8 +478,10 @@ def render_chat(events: Iterable[Told], *, format: Literal["openai", "anthropic"
 
 
 class _Talk[E: Told](Protocol):
-    messages: list[Json]
-    system: list[Json]
+    system: list[bytes]
+
+    @property
+    def messages(self) -> list[bytes]: ...
 
     def add(self, event: E) -> None: ...
 
@@ -431,7 +489,7 @@ class _Talk[E: Told](Protocol):
 
     def settle(self) -> None: ...
 
-    def take_finished(self) -> list[Json]: ...
+    def take_finished(self) -> list[bytes]: ...
 
     def copy(self) -> "_Talk[E]": ...
 
@@ -454,12 +512,13 @@ class Rendering[E: Told]:
             self._marks = _with_mark(self._marks, self._talk.mark())
             self._talk.settle()
             self.branch = event.branch
-        self._facts.add(event)
+        if event.type in _FOLD:
+            self._facts.add(event)
         self._talk.add(event)
 
-    def take_finished(self) -> list[Json]:
-        """Messages that nothing told later will change, in order, each handed over once; what
-        `context` gives are the others."""
+    def take_finished(self) -> list[bytes]:
+        """Messages that nothing told later will change, in order, each handed over once;
+        `messages` are the others."""
         return self._talk.take_finished()
 
     def copy(self) -> "Rendering[E]":
@@ -468,15 +527,36 @@ class Rendering[E: Told]:
         twin._talk, twin._facts = self._talk.copy(), self._facts.copy()
         return twin
 
-    def context(self) -> Context:
-        """What is rendered by now; its cache points count the messages taken as well."""
-        marks = _with_mark(self._marks, self._talk.mark())
+    @property
+    def messages(self) -> list[bytes]:
+        """The messages that were not taken, each as JSON text."""
+        return self._talk.messages
+
+    @property
+    def system(self) -> list[bytes]:
+        return self._talk.system
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        return self._facts.variables
+
+    @property
+    def tools(self) -> list[Any]:
+        return self._facts.tools
+
+    @property
+    def cache_points(self) -> list[tuple[int, int]]:
+        """They count the messages that were taken as well."""
+        return list(_with_mark(self._marks, self._talk.mark()))
+
+    def context(self, finished: Iterable[bytes] = ()) -> Context:
+        """What is rendered by now, as values; `finished` are the messages that were taken."""
         return Context(
-            messages=self._talk.messages,
-            system=self._talk.system,
-            variables=self._facts.variables,
-            tools=self._facts.tools,
-            cache_points=list(marks),
+            messages=[json.loads(message) for message in (*finished, *self.messages)],
+            system=[json.loads(block) for block in self.system],
+            variables=self.variables,
+            tools=self.tools,
+            cache_points=self.cache_points,
         )
 
 

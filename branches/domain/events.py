@@ -2,12 +2,18 @@
 
 Payloads come from outside and are only known to be JSON objects. Every function here is total:
 a payload of an unexpected shape is read as far as it goes, and never raises.
+
+No JSON value is `bytes`. So where a chat is told of an event, a text (`content`, `text`) and an
+object of `arguments` may stand as `bytes`: their compact JSON, which nobody had to decode and which
+is written out as it is.
 """
 
 import json
+import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from json.encoder import encode_basestring as _quote
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -47,9 +53,12 @@ class Told(Protocol):
     def payload(self) -> Mapping[str, Any]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
-    """A tool call as an agent wrote it. `call_id` is empty where the agent gave none."""
+    """A tool call as an agent wrote it. `call_id` is empty where the agent gave none.
+
+    `arguments` are any JSON value; as `bytes` they are for a wire alone, which writes them out.
+    """
 
     call_id: str
     name: str
@@ -78,10 +87,25 @@ def _parsed(text: str) -> Any:
     if not text.strip():
         return None
     try:
-        value = json.loads(text)
+        value = _FINITE(text)
+        if not isinstance(value, dict):
+            return text
+        # What cannot be written again (half a surrogate pair, a thousand lists in one another) is
+        # no object that a message may hold.
+        compact_json(value).encode()
     except (ValueError, RecursionError):
         return text
-    return value if isinstance(value, dict) else text
+    return value
+
+
+def _read_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+_FINITE = json.JSONDecoder(parse_float=_read_float, parse_constant=_read_float).decode
 
 
 def compact_json(value: Any) -> str:
@@ -90,6 +114,26 @@ def compact_json(value: Any) -> str:
 
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def json_bytes(value: Any) -> bytes:
+    """The value as compact JSON in UTF-8."""
+    return _COMPACT(value).encode(errors="surrogatepass")
+
+
+def json_text(text: str) -> bytes:
+    """A text as JSON in UTF-8."""
+    return _quote(text).encode(errors="surrogatepass")
+
+
+def quote_json(text: bytes) -> bytes:
+    """Compact JSON as a JSON string: it holds no control characters to be escaped."""
+    return b'"%b"' % text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+
+
+def prefix_json(prefix: str, text: bytes) -> bytes:
+    """A JSON string with this text before its own."""
+    return json_text(prefix)[:-1] + text[1:]
 
 
 def text_of(value: object) -> str:
@@ -127,7 +171,7 @@ def calls_of(event: Told) -> tuple[Call, ...]:
     announced = event.payload.get("tool_calls")
     if not isinstance(announced, list | tuple):
         return ()
-    return tuple(_call(item, item.get("id")) for item in announced if isinstance(item, Mapping))
+    return tuple([_call(item, item.get("id")) for item in announced if isinstance(item, Mapping)])
 
 
 def _call(fields: Mapping[str, Any], call_id: object) -> Call:

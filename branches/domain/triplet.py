@@ -1,5 +1,6 @@
 """From a merge to training data: `{prompt, chosen, rejected}`, or the reason why not."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -144,7 +145,8 @@ def _split(
     at = len(chat.messages)
     for event in _of_agent(side, open_ids, granularity):
         chat.add(event)
-    return chat.messages[:at], _TAKE[granularity](chat.messages[at:])
+    messages = list(map(json.loads, chat.messages))
+    return messages[:at], _TAKE[granularity](messages[at:])
 
 
 def _of_agent(

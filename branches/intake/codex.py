@@ -382,7 +382,7 @@ class _Desk:
 
 def _batches_of(branch: Branch) -> Iterator[list[Draft]]:
     """What an import told on the branch, under new ids."""
-    rows = Event.objects.filter(branch=branch, source=SOURCE).exclude(type=terms.RUN_FINISHED)
+    rows = Event.objects.of_branch(branch).filter(source=SOURCE).exclude(type=terms.RUN_FINISHED)
     for batch in batched(rows.order_by("seq").iterator(COPIED_ROWS), COPIED_ROWS):
         yield [
             Draft(row.type, SOURCE, row.ts, payload_of(row), _anew(row.event_id)) for row in batch

@@ -158,7 +158,7 @@ def read_parting(left: Cut, right: Cut) -> Parting:
         raise NotSiblings("They share no event, so there is nothing to compare from.")
     known = {cut.branch.pk: cut.branch for cut in (left, right)}
     owner = known.get(point.branch) or Branch.objects.get(pk=point.branch)
-    row = Event.objects.only("digest", "event_id").get(branch_id=point.branch, seq=point.seq)
+    row = Event.objects.of_branch(owner).only("digest", "event_id").get(seq=point.seq)
     return Parting(point, owner, bytes(row.digest), row.event_id)
 
 

@@ -1,14 +1,20 @@
 """Rehydration: a lineage as a model is to see it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from branches.domain.context import BYTES_PER_TOKEN, Context, ContextFormat, mark_block
+from branches.domain.context import (
+    BYTES_PER_TOKEN,
+    Context,
+    ContextFormat,
+    breakpoints_of,
+    mark_block,
+)
 from branches.domain.digest import cache_key, cached_prefix_id
 from branches.models import Branch, Event
-from branches.selectors.lineage import decode_json
-from branches.selectors.renderings import Rendered, encode_json, render_lineage
+from branches.selectors.renderings import Rendered, render_lineage
 from verel_site.kit.refusals import BadInput
+from verel_site.kit.strict_json import encode
 
 FORMATS: tuple[ContextFormat, ...] = ("openai", "anthropic", "events")
 
@@ -29,14 +35,14 @@ class Rehydrated:
     @property
     def context(self) -> Context:
         """What the answer says, as values."""
-        told = self.rendered.context()
-        return replace(told, messages=[decode_json(message) for message in self._messages(told)])
+        return self.rendered.rendering.context(self.rendered.finished)
 
     def body(self) -> bytes:
-        """The answer as JSON. Each message is encoded by itself, once: the same prefix is the same
+        """The answer as JSON. Each message is written by itself, once: the same prefix is the same
         bytes, whatever follows it."""
-        told = self.rendered.context()
-        messages, system = self._messages(told), b",".join(map(encode_json, told.system))
+        told = self.rendered.rendering
+        cache_points, system = told.cache_points, b",".join(told.system)
+        messages = self._messages(cache_points)
         size = sum(map(len, messages)) + max(len(messages) - 1, 0)
         size += len(system) + 2 + (1 if messages and system else 0)
         rest: dict[str, Any] = {
@@ -45,17 +51,21 @@ class Rehydrated:
             "approx_tokens": (size + BYTES_PER_TOKEN - 1) // BYTES_PER_TOKEN,
             "cached_prefix_id": cached_prefix_id(self.prefix_digest),
             "cache_key": self.cache_key,
-            "breakpoints": told.breakpoints,
+            "breakpoints": breakpoints_of(cache_points),
             "head": {"seq": self.head_seq, "digest": self.head_digest.hex()},
         }
         if self.format == "anthropic":
             rest["cache_points"] = [
-                {"message": message, "block": block} for message, block in told.cache_points
+                {"message": message, "block": block} for message, block in cache_points
             ]
-        first = {"format": self.format, "run": self.branch.run_id, "branch": self.branch.pk}
-        head = encode_json(first)[:-1] + b',"messages":['
+        first = {
+            "format": self.format,
+            "run": str(self.branch.run_id),
+            "branch": str(self.branch.pk),
+        }
+        head = encode(first)[:-1] + b',"messages":['
         tail = b',"system":[' + system + b"]," if self.format == "anthropic" else b","
-        tail = b"]" + tail + encode_json(rest)[1:]
+        tail = b"]" + tail + encode(rest)[1:]
         # One join and no more: a long context is megabytes.
         if not messages:
             return head + tail
@@ -63,13 +73,11 @@ class Rehydrated:
         messages[-1] += tail
         return b",".join(messages)
 
-    def _messages(self, told: Context) -> list[bytes]:
-        messages = [*self.rendered.finished, *map(encode_json, told.messages)]
+    def _messages(self, cache_points: list[tuple[int, int]]) -> list[bytes]:
+        messages = self.rendered.messages()
         if self.cache_control:
-            for place, block in told.cache_points:
-                message = decode_json(messages[place])
-                mark_block(message, block)
-                messages[place] = encode_json(message)
+            for place, block in cache_points:
+                messages[place] = mark_block(messages[place], block)
         return messages
 
 

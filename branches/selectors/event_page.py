@@ -362,8 +362,8 @@ def _read_near(
     if near is not None:
         own = (row for row in near.events if row.branch_id == event.branch_id)
         return [row for row in own if first <= row.seq <= last and row.type in types]
-    rows = Event.objects.filter(branch_id=event.branch_id, seq__range=(first, last), type__in=types)
-    return list(rows.order_by("seq"))
+    rows = Event.objects.in_run(event.run_id).filter(branch_id=event.branch_id, type__in=types)
+    return list(rows.filter(seq__range=(first, last)).order_by("seq"))
 
 
 def _find_call(event: Event, call_id: str, near: Window | None) -> tuple[Event, StoredEvent] | None:
@@ -425,8 +425,8 @@ def _read_override(
 ) -> Overridden | None:
     if event.type != terms.OVERRIDE or event.source != terms.SERVER_SOURCE:
         return None
-    rows = Event.objects.filter(
-        branch_id=branch.pk, seq__lt=event.seq, type=terms.PATCHED, source=terms.SERVER_SOURCE
+    rows = Event.objects.of_branch(branch).filter(
+        seq__lt=event.seq, type=terms.PATCHED, source=terms.SERVER_SOURCE
     )
     patches = [payload_of(row) for row in rows.order_by("seq")]
     names = {text_of(patch.get("name")) for patch in patches}
@@ -465,7 +465,7 @@ def _read_values(branch: Branch, lines: Lines, names: set[str]) -> dict[str, Any
         where |= Q(branch_id=parent, seq__lte=upto)
         ancestor = lines.branches[parent]
         parent, upto = ancestor.parent_id, ancestor.fork_seq or 0
-    told = Event.objects.filter(where, type__in=(terms.PATCHED, terms.STATE))
+    told = Event.objects.in_run(branch.run_id).filter(where, type__in=(terms.PATCHED, terms.STATE))
     for row in told.order_by("-position")[:200] if where else ():
         payload = payload_of(row)
         if row.type == terms.STATE:

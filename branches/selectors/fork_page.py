@@ -332,8 +332,8 @@ def _shown_json(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _read_repeated(branch: Branch, seq: int) -> tuple[Repeated, ...]:
-    later = Event.objects.filter(
-        branch_id=branch.pk, seq__gt=seq, type__in=(terms.ASSISTANT, terms.TOOL_CALL)
+    later = Event.objects.of_branch(branch).filter(
+        seq__gt=seq, type__in=(terms.ASSISTANT, terms.TOOL_CALL)
     )
     calls = repeated_calls(stored_event(row) for row in later.order_by("seq")[:MAX_LATER])
     return tuple(Repeated(call.name, _call_text(call), call.count) for call in calls)

@@ -1,4 +1,4 @@
-"""Lineages rendered to bytes, and the latest of them kept, so that the next one goes on from there.
+"""Lineages rendered to JSON texts, and the latest of them kept, so that the next one goes on from there.
 
 Events never change, so what was rendered up to one of them never does: an agent that asks again
 after each step has only that step read and rendered. What is kept is held against the seal of the
@@ -14,24 +14,22 @@ from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from django.conf import settings
 
-from branches.domain.context import Context, ContextFormat, Rendering, open_rendering
+from branches.domain.context import ContextFormat, Rendering, open_rendering
 from branches.models import Branch, Event
 from branches.querysets import read_segments
-from branches.selectors.lineage import iter_lineage, read_chat
+from branches.selectors.lineage import iter_wire, read_chat
 
 # What one message takes beside its bytes: its object and its place in a list.
 MESSAGE_OVERHEAD: Final = 64
 TAKEN_AT_ONCE: Final = 500
 
-encode_json = msgspec.json.Encoder().encode
-
 
 @dataclass
 class Rendered:
-    """A lineage as encoded messages: `finished` ones, and `rest`, whose last one may still grow."""
+    """A lineage as it is rendered so far: `finished` messages, and the rendering of what follows,
+    whose last message may still grow."""
 
     format: ContextFormat
     rendering: Rendering[Any]
@@ -52,12 +50,12 @@ class Rendered:
             twin.branch += height
         return Rendered(self.format, twin, list(self.finished), self.size)
 
-    def context(self) -> Context:
-        """Its `messages` are those that are not among the finished."""
-        return self.rendering.context()
+    def messages(self) -> list[bytes]:
+        """All messages, each as JSON text."""
+        return [*self.finished, *self.rendering.messages]
 
     def _take(self) -> None:
-        told = list(map(encode_json, self.rendering.take_finished()))
+        told = self.rendering.take_finished()
         self.finished += told
         self.size += sum(map(len, told)) + MESSAGE_OVERHEAD * len(told)
 
@@ -162,7 +160,7 @@ def _iter_events(
     branch: Branch, format: ContextFormat, upto: int, after_step: int
 ) -> Iterator[Any]:
     if format == "events":
-        return iter_lineage(branch, upto=upto, after_step=after_step, inline=True)
+        return iter_wire(branch, upto=upto, after_step=after_step)
     return read_chat(branch, upto=upto, after_step=after_step)
 
 

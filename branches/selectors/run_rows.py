@@ -246,7 +246,8 @@ class _Lineage:
         where = Q()
         for segment, first, last in ranges:
             where |= Q(branch_id=segment.branch, seq__range=(first, last))
-        rows = list(Event.objects.filter(self._kinds & where).order_by("position"))
+        events = Event.objects.in_run(self._run.pk).filter(self._kinds & where)
+        rows = list(events.order_by("position"))
         return rows, ranges[0][0].base + ranges[0][1], ranges[-1][0].base + ranges[-1][2]
 
 

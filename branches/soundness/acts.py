@@ -29,6 +29,7 @@ SUBJECTS: Final[dict[str, Any]] = {
 
 def check_approvals(project_id: UUID, counts: Counter[str]) -> Iterator[Fault]:
     asked = Event.objects.filter(
+        run_id=OuterRef("branch__run_id"),
         branch_id=OuterRef("branch_id"),
         seq=OuterRef("request_seq"),
         type=terms.APPROVAL_REQUESTED,

@@ -85,7 +85,8 @@ def _show(
     status: int = 200,
     draft: dict[str, str] | None = None,
 ) -> HttpResponse:
-    event = Event.objects.select_related("run").get(branch_id=row.branch_id, seq=row.request_seq)
+    request_event = Event.objects.of_branch(row.branch).filter(seq=row.request_seq)
+    event = request_event.select_related("run").get()
     if request.headers.get("HX-Request") != "true" and draft is None:
         return redirect(view.href(event=event.event_id, after=None, before=None))
     detail = read_detail(

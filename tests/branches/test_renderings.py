@@ -1,5 +1,6 @@
 """Contexts that go on from a kept one are, byte for byte, those that are rendered anew."""
 
+import json
 from typing import Any, Final
 
 import pytest
@@ -9,10 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
-from branches.domain.context import ContextFormat, open_rendering
+from branches.domain.context import READ_TYPES, ContextFormat, open_rendering, render_context
+from branches.domain.events import json_bytes
+from branches.domain.terms import INTERVENTIONS
 from branches.models import Branch
 from branches.selectors import renderings
 from branches.selectors.context import FORMATS, rehydrate
+from branches.selectors.lineage import iter_lineage
 from tests.branches.domain import make_events
 from tests.make import append, make_draft, make_fork, make_message, make_run
 
@@ -54,6 +58,47 @@ def test_what_goes_on_from_a_kept_rendering_is_what_is_rendered_anew(
                 anew = ask(asked, format, upto, marked=len(branches) % 2 == 0)
                 settings.VEREL_CONTEXT_CACHE_BYTES = kept
                 assert told == anew
+
+
+# What stands in payloads whose shape is not that of an agent's, or whose spelling has a choice.
+ODD: Final = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**80), 2**80), st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["", " \n", "\u2003", "\u2028x", '"\\\x7f\x1f\t', "😀 Grüße", "{}", "[1]", '{"a":1e999}', '{"a":"\\ud800"}']),
+    st.sampled_from([{}, [], {"a": 1e22, "b": [True, None, "\\"]}, [{"kind": "text", "text": "x"}, 7, None],
+                     [{"kind": "image", "mime": "image/png", "blob": "ab" * 32}], {"blob": "x"}, [[]]]),
+)  # fmt: skip
+TYPES: Final = [told for told in READ_TYPES if told not in INTERVENTIONS and "approval" not in told]
+CALLS: Final = st.lists(
+    st.one_of(ODD, st.fixed_dictionaries({}, optional={"id": ODD, "name": ODD, "arguments": ODD})),
+    max_size=2,
+)
+PAYLOADS: Final = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ("content", "text", "arguments", "name", "call_id", "is_error", "value"), ODD
+    )
+    | {"tool_calls": st.one_of(ODD, CALLS), "variables": ODD, "tools": ODD},
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(told=st.lists(st.tuples(st.sampled_from(TYPES), PAYLOADS), min_size=1, max_size=8))
+def test_what_is_read_in_part_renders_as_what_is_decoded_whole(
+    told: list[tuple[str, dict[str, Any]]],
+) -> None:
+    _, trunk = make_run()
+    append(trunk, *(make_draft(type, payload) for type, payload in told))
+    trunk.refresh_from_db()
+    events = list(iter_lineage(trunk, inline=True))
+    for format in FORMATS:
+        context = render_context(events, format=format)
+        rendered = rehydrate(trunk, format=format)
+        assert rendered.rendered.messages() == [json_bytes(one) for one in context.messages]
+        assert rendered.rendered.rendering.system == [json_bytes(one) for one in context.system]
+        answer = json.loads(rendered.body())
+        assert (answer["variables"], answer["tools"]) == (context.variables, context.tools)
 
 
 def payloads_read(branch: Branch, **more: Any) -> int:

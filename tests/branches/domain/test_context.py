@@ -1,5 +1,6 @@
 """Rehydration: pairing of calls, three formats, and one prefix for parent and fork."""
 
+import json
 import re
 from collections.abc import Sequence
 from itertools import groupby
@@ -17,7 +18,7 @@ from branches.domain.context import (
     render_context,
     repeated_calls,
 )
-from branches.domain.events import StoredEvent, compact_json
+from branches.domain.events import StoredEvent, compact_json, json_bytes
 from branches.domain.override import build_frame
 from branches.domain.wire import BEGIN
 from tests.branches.domain.make_events import (
@@ -491,18 +492,19 @@ def test_cache_points_are_at_most_four_blocks_that_can_carry_one(
     events: list[StoredEvent],
 ) -> None:
     context = render_context(events, format="anthropic")
-    plain = compact_json(context.messages)
+    texts = [json_bytes(message) for message in context.messages]
     for message, block in context.cache_points:
-        mark_block(context.messages[message], block)
+        texts[message] = mark_block(texts[message], block)
+    messages = [json.loads(message) for message in texts]
     marked = [
         block
-        for message in context.messages
+        for message in messages
         for block in message["content"]
         if block.pop("cache_control", None)
     ]
     assert len(marked) == len(context.cache_points) <= 4
     assert bool(marked) == bool(context.messages)
-    assert compact_json(context.messages) == plain
+    assert messages == context.messages
 
 
 def test_a_cache_point_stands_on_the_last_block_before_the_fork() -> None:
@@ -533,6 +535,15 @@ def test_figures_agree_with_the_messages(format: ContextFormat, events: list[Sto
     assert len(context.breakpoints) <= 4
     if context.messages:
         assert context.breakpoints[-1] == len(context.messages) - 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a":NaN}', '{"a":-Infinity}', '{"a":1e400}', '{"a":"\\ud800"}', '{"a":' * 5000, '["a"]'],
+)
+def test_argument_text_that_is_no_object_to_be_written_again_stays_text(text: str) -> None:
+    called = anthropic(user("a"), call("c1", "Bash", text))[1]["content"][0]
+    assert called["input"] == {"arguments": text}
 
 
 # Calls that may run again
