@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
@@ -103,7 +104,8 @@ def find_fitting(project_id: UUID, goal: str, scopes: Sequence[str], limit: int)
         "meaning": [one for one in alike if one in found],
         "store": list(close),
     }
-    order = fuse([ranking for ranking in rankings.values() if ranking])[:limit]
+    spoken = [ranking for ranking in rankings.values() if ranking]
+    order = (fuse(spoken) if len(spoken) > 1 else [*chain(*spoken)])[:limit]
     rows = [(found[one], max(alike.get(one, 0.0), close.get(one, 0.0))) for one in order]
     return Found(rows, _tell_asked(rankings))
 

@@ -20,6 +20,7 @@ from memory.domain.consolidation import (
 )
 from memory.domain.content import make_key
 from memory.domain.terms import PRECISE_SOURCES
+from memory.storage.candidate_rows import save_candidates
 from verdicts.models import Issue, Report
 
 type Source = dict[str, Any]
@@ -165,7 +166,7 @@ def _grow(job: Consolidation, found: dict[Cluster, dict[str, Source]]) -> int:
         row.episodes += len(sources)
         rules += before < CLUSTER <= row.episodes
     Candidate.objects.bulk_create(made)
-    Candidate.objects.bulk_update(moved, ["sources", "episodes"])
+    save_candidates(moved, ("sources", "episodes"))
     return rules
 
 

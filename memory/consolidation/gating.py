@@ -13,6 +13,7 @@ from memory.domain.entailment import Corroborator, Entailed, class_of
 from memory.domain.terms import Kind
 from memory.entailment import Score, score_pairs
 from memory.querysets import CandidateQuerySet
+from memory.storage.candidate_rows import save_candidates
 from verdicts.models import Report
 
 # A model reads both texts of each: some at a time, since a scorer may be a server far away.
@@ -41,9 +42,7 @@ def look(job: Consolidation) -> Window:
             _gate_rule(row)
 
     def write() -> Counter[str]:
-        Candidate.objects.bulk_update(
-            rows, ["fate", "why", "score", "scorer", "precise", "sources"]
-        )
+        save_candidates(rows, ("fate", "why", "score", "scorer", "precise", "sources"))
         return Counter()
 
     passed = sum(row.fate == Fate.ENTAILED.value for row in rows)

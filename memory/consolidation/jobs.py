@@ -25,6 +25,7 @@ from memory.domain.terms import Outcome
 from memory.models import Episode
 from memory.ports.failures import PortFailed
 from memory.querysets import ConsolidationQuerySet
+from memory.storage.recall_index import tidy_words
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import lock_project
@@ -282,8 +283,10 @@ def _begin(job: Consolidation, step: Step) -> Consolidation:
 
 
 def _finish(job: Consolidation) -> Consolidation:
-    """With the curves fitted anew to the contexts that there were since."""
+    """With the curves fitted anew to the contexts that there were since, and the words of recall
+    tidied, as single writes leave them in pieces."""
     fit_curves(project_id=job.project_id)
+    tidy_words()
     return _close(job)
 
 

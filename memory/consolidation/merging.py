@@ -10,6 +10,7 @@ from memory.domain.consolidation import Fate, order_rivals
 from memory.domain.content import fold
 from memory.models import Record
 from memory.querysets import CandidateQuerySet
+from memory.storage.candidate_rows import save_candidates
 
 RIVALS: Final = 50
 
@@ -35,9 +36,8 @@ def merge(job: Consolidation) -> Window:
     taken_in = [row.pk for row in rows if not row.is_head]
 
     def write() -> Counter[str]:
-        Candidate.objects.bulk_update(
-            grown.values(), ["is_head", "fate", "sources", "episodes", "score", "precise"]
-        )
+        grown_in = ("is_head", "fate", "sources", "episodes", "score", "precise")
+        save_candidates(grown.values(), grown_in)
         Candidate.objects.filter(pk__in=taken_in).update(fate=Fate.MERGED.value)
         return Counter()
 
@@ -86,7 +86,7 @@ def part_rivals(job: Consolidation) -> Window:
         conflicts += _disputed(spoken.get(row.key, ()))
 
     def write() -> Counter[str]:
-        Candidate.objects.bulk_update(moved, ["turn"])
+        save_candidates(moved, ("turn",))
         return Counter()
 
     return Window(rows[-1].pk, len(rows), write, Counter(conflicts=conflicts))

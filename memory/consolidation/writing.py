@@ -31,6 +31,7 @@ from memory.proposals import propose
 from memory.querysets import CandidateQuerySet, RecordQuerySet
 from memory.records import Proposal
 from memory.rules import make_rule
+from memory.storage.candidate_rows import save_candidates
 from verel_site.access.actors import Actor
 from verel_site.audit.ledger import record_act
 from verel_site.kit.refusals import Refusal
@@ -56,7 +57,7 @@ def write_back(job: Consolidation) -> Window:
 
     def write() -> Counter[str]:
         counts = Counter(_settle(job, row, repositories) for row in rows)
-        Candidate.objects.bulk_update(rows, ["fate", "became", "why", "record"])
+        save_candidates(rows, ("fate", "became", "why", "record"))
         refused = counts.pop("refused", 0)
         return Counter({**counts, "written": counts.total(), "refused": refused})
 

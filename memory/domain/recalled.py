@@ -1,8 +1,7 @@
 """A record as recall needs it: what decides whether it enters a context, and nothing else."""
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from memory.domain.strength import curve_of
@@ -11,9 +10,9 @@ from memory.domain.terms import ItemType, Trust
 SECONDS_A_DAY: Final = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """The fields of a record by their names, in the order of `COLUMNS`."""
+class Recalled(NamedTuple):
+    """The fields of a record by their names, in the order of `COLUMNS`. A question reads many, and a
+    tuple is made in a fifth of a dataclass's time."""
 
     position: int
     record_id: UUID
@@ -41,4 +40,4 @@ class Recalled:
         return curve.strength(self.age_days(now), self.retrieval_count)
 
 
-COLUMNS: Final = tuple(Recalled.__slots__)
+COLUMNS: Final = Recalled._fields

@@ -5,7 +5,7 @@ and is asked of the records themselves: a flood of what may not be recalled disp
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -63,15 +63,22 @@ _FITS: Final = (
     "r.project_id = %s AND r.standing = 'live' AND r.trust <> 'unverified' AND r.scope IN ({marks})"
 )
 # The identity comes second, and the two moments last; as texts they are read in a tenth of the time.
+# SQLite keeps UTC, and does not say so.
 _COLUMNS: Final = {
     "postgresql": ", ".join(f"r.{name}" for name in COLUMNS),
     "sqlite": ", ".join(
-        f"r.{name} || ''" if name.endswith("_at") else f"r.{name}" for name in COLUMNS
+        f"r.{name} || '+00:00'" if name.endswith("_at") else f"r.{name}" for name in COLUMNS
     ),
 }
-# So many times what is asked for is ranked at first. SQLite's ranking has other projects in it.
-_AHEAD: Final = {"postgresql": 2, "sqlite": 20}
 _ALL: Final = 2**31 - 1
+# So many times what is asked for is ranked, until enough of it may be recalled. SQLite's ranking has
+# other projects in it; where the first was not enough, a project's next question begins farther.
+_REACHES: Final = {"postgresql": (2, _ALL), "sqlite": (2, 20, _ALL)}
+_REMEMBERED: Final = 10_000
+_begin_at: dict[UUID, int] = {}
+# What one step of tidying rewrites at most, in pages; and how many steps there are in one go.
+_TIDIED_PAGES: Final = 256
+_TIDY_STEPS: Final = 400
 
 
 def put_words(*, project_id: UUID, position: int, texts: Sequence[str]) -> None:
@@ -82,6 +89,29 @@ def put_words(*, project_id: UUID, position: int, texts: Sequence[str]) -> None:
         values = [project_id, position, as_vector(document, scope)]
     with connection.cursor() as cursor:
         cursor.execute(_PUT[connection.vendor], values)
+
+
+def tidy_words() -> None:
+    """Joins what single writes left in pieces, some pages at a time: a question reads each piece. On
+    SQLite alone; PostgreSQL's own housekeeping does it. Call outside of transactions."""
+    if connection.vendor != "sqlite":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT segid) FROM memory_search_idx")
+        if cursor.fetchone()[0] < 2:
+            return
+        # Negative, it takes up all pieces, and after that goes on with them.
+        pages = -_TIDIED_PAGES
+        for _ in range(_TIDY_STEPS):
+            cursor.execute("SELECT total_changes()")
+            before = cursor.fetchone()[0]
+            cursor.execute(
+                "INSERT INTO memory_search (memory_search, rank) VALUES ('merge', %s)", [pages]
+            )
+            cursor.execute("SELECT total_changes()")
+            if cursor.fetchone()[0] - before < 2:
+                return
+            pages = _TIDIED_PAGES
 
 
 def find_words(*, project_id: UUID, clauses: Sequence[Clause], limit: int) -> list[int]:
@@ -101,33 +131,53 @@ def find_recallable(
 ) -> list[Recalled]:
     """Records that match and may enter a context of these scopes, the best first. What may not be
     recalled displaces nothing: where it fills the front of the ranking, all of it is read."""
-    among = _AHEAD[connection.vendor] * limit
-    seen, found = _recall(project_id, clauses, scopes, limit, among=among)
-    # Without a row nothing tells how far the ranking went.
-    whole = len(found) == limit or 0 < seen < among
-    return found if whole else _recall(project_id, clauses, scopes, limit, among=_ALL)[1]
+    vendor = connection.vendor
+    reaches = _REACHES[vendor]
+    begin = _begin_at.get(project_id, 0)
+    for number, reach in enumerate(reaches[begin:], start=begin):
+        among = min(_ALL, reach * limit)
+        seen, found = _recall(vendor, project_id, clauses, scopes, limit, among=among)
+        # Without a row nothing tells how far the ranking went.
+        if len(found) == limit or 0 < seen < among or among == _ALL:
+            break
+        # All of it is for a question that finds little, and not where the next one begins.
+        if number + 1 < len(reaches) - 1:
+            _remember_reach(project_id, number + 1)
+    return found
+
+
+def _remember_reach(project_id: UUID, number: int) -> None:
+    if len(_begin_at) >= _REMEMBERED:
+        _begin_at.clear()
+    _begin_at[project_id] = number
 
 
 def _recall(
-    project_id: UUID, clauses: Sequence[Clause], scopes: Sequence[str], limit: int, *, among: int
+    vendor: str,
+    project_id: UUID,
+    clauses: Sequence[Clause],
+    scopes: Sequence[str],
+    limit: int,
+    *,
+    among: int,
 ) -> tuple[int, list[Recalled]]:
-    if connection.vendor == "postgresql":
+    if vendor == "postgresql":
         query = as_tsquery(clauses)
         ranked: list[Any] = [query, project_id, query, among]
     else:
         # The project's own word stands in every row: to rank by it costs as much as there is stored.
         told = clauses if among < _ALL else [_of_project(project_id), *clauses]
         ranked = [as_match(told), among]
-    project = project_id if connection.vendor == "postgresql" else project_id.hex
-    sql = _RECALL[connection.vendor].format(
-        ranked=_RANKED[connection.vendor],
-        columns=_COLUMNS[connection.vendor],
+    project = project_id if vendor == "postgresql" else project_id.hex
+    sql = _RECALL[vendor].format(
+        ranked=_RANKED[vendor],
+        columns=_COLUMNS[vendor],
         fits=_FITS.format(marks=", ".join(["%s"] * len(scopes))),
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [*ranked, project, *scopes, limit])
         rows = cursor.fetchall()
-    read = _read if connection.vendor == "postgresql" else _read_sqlite
+    read = _read if vendor == "postgresql" else _read_sqlite
     return (rows[0][0] if rows else 0), [read(row) for row in rows]
 
 
@@ -137,14 +187,9 @@ def _read(row: Sequence[Any]) -> Recalled:
 
 def _read_sqlite(row: Sequence[Any]) -> Recalled:
     _, position, record_id, *rest, retrieved, created = row
-    moments = (_moment(retrieved), _moment(created))
-    told: list[Any] = [position, UUID(hex=record_id), *rest, *moments]
+    when = datetime.fromisoformat(retrieved) if retrieved else None
+    told: list[Any] = [position, UUID(hex=record_id), *rest, when, datetime.fromisoformat(created)]
     return Recalled(*told)
-
-
-def _moment(told: str | None) -> datetime | None:
-    """SQLite keeps UTC, and does not say so."""
-    return datetime.fromisoformat(told).replace(tzinfo=UTC) if told else None
 
 
 def _of_project(project_id: UUID) -> Clause:

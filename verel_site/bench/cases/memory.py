@@ -21,7 +21,7 @@ from memory.models import Record, RecordSign
 from memory.proposals import propose
 from memory.recall import assemble_context, recall
 from memory.records import text_digest
-from memory.storage.recall_index import put_words
+from memory.storage.recall_index import put_words, tidy_words
 from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
 from verel_site.bench.figures import AtLeast, AtMost, Case, Measure
@@ -117,10 +117,18 @@ def _fill(project: Project, texts: Sequence[str]) -> None:
     Record.objects.filter(project=project).update(trust="corroborated", confidence=0.7)
     # Nobody delivers here, and what is owed is none of what is measured.
     Promise.objects.filter(project=project).delete()
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            for table in ("bench_facts", "memory_search", "memory_record", "memory_recordsign"):
-                cursor.execute(f"VACUUM ANALYZE {table}")
+    _tidy()
+
+
+def _tidy() -> None:
+    """What PostgreSQL does by itself, and on SQLite each consolidation; for the limit's table too."""
+    tidy_words()
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("INSERT INTO bench_facts (bench_facts) VALUES ('optimize')")
+            return
+        for table in ("bench_facts", "memory_search", "memory_record", "memory_recordsign"):
+            cursor.execute(f"VACUUM ANALYZE {table}")
 
 
 def _copy(first: Record, texts: Sequence[str], number: int) -> None:
