@@ -15,6 +15,7 @@ from branches.selectors.judged import Head
 from verdicts.corrections import correction_json
 from verdicts.disagreements import standing_words
 from verdicts.domain.corroboration import Advised, find_advised
+from verdicts.domain.coverage import LeftOut
 from verdicts.domain.facts import (
     Decision,
     IssueFacts,
@@ -27,9 +28,11 @@ from verdicts.domain.facts import (
     Told,
     list_reasons,
 )
-from verdicts.domain.gate import decide_gate, owes_receipt
+from verdicts.domain.gate import decide_gate
 from verdicts.domain.ledger import guard_regressions
+from verdicts.domain.proof import owes_receipt
 from verdicts.domain.terms import PRECISE, Confidence, Grader, IssueKind, Severity, Verdict
+from verdicts.failure_models import FailureLine
 from verdicts.guard import Guard, read_guard
 from verdicts.inputs import read_changed_files
 from verdicts.models import Comparison, GateDecision, Issue, Label, Policy, Report
@@ -141,7 +144,9 @@ def read_told(branches: Collection[Branch], *, also: Head | None = None) -> list
     wanted |= Q(~Exists(newer))
     if also is not None:
         wanted |= Q(branch=also[0], head_digest=also[1])
+    of_grader = FailureLine.objects.filter(branch=OuterRef("branch"), grader=OuterRef("grader"))
     rows = Report.objects.filter(branch__in={branch.pk for branch in branches})
+    rows = rows.annotate(failures_open=Exists(of_grader.filter(open=True)))
     return list(rows.filter(wanted).select_related("runner").order_by("order"))
 
 
@@ -210,6 +215,7 @@ def _decide(branch: Branch, told: list[Report], rules: _Rules, changed: frozense
         advisory_window=policy.advisory_window,
         stale_graders=stale,
         quarantined=guard.held,
+        unlooked=guard.unlooked.get(branch.pk, ()),
     )
     if any(map(_warns_by_advice, decision.standings)):
         advised = find_advised(facts, limits_of(policy).families)
@@ -303,6 +309,10 @@ def report_facts(report: Report) -> ReportFacts:
         summary=report.summary,
         tool=report.tool,
         model=report.model,
+        covered_digest=report.covered_digest,
+        left_out=tuple(
+            LeftOut(one["what"], one["count"], tuple(one["first"])) for one in report.left_out
+        ),
     )
 
 

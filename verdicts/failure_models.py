@@ -31,7 +31,8 @@ def failure_kind_choices() -> list[tuple[str, str]]:
 
 class Coverage(models.Model):
     """What a report names as run or read, where it names anything. `names` is JSON, packed:
-    `{"tests": [...] or null, "files": [...] or null}`. Added with its report, never changed."""
+    `{"tests": [...] or null, "files": [...] or null}`, with `before` of the same shape where earlier
+    reports of its tool named more. Added with its report, never changed."""
 
     report = models.OneToOneField(
         "verdicts.Report", on_delete=models.PROTECT, related_name="coverage"
@@ -156,7 +157,10 @@ class FailureEntry(models.Model):
 
 class FailureLine(models.Model):
     """How a failure stands on one branch by one tool. `seq` is of the head that said so last: where
-    it was seen last, or resolved. `returned`: it had been resolved before, and stands again."""
+    it was seen last, or resolved. `returned`: it had been resolved before, and stands again.
+
+    `silent` is the tool's last run on the branch's head as it was then, where that did not name the
+    failure and did not look there."""
 
     failure = models.ForeignKey(Failure, on_delete=models.PROTECT, related_name="lines")
     run = models.ForeignKey("branches.Run", on_delete=models.PROTECT, related_name="+")
@@ -165,6 +169,9 @@ class FailureLine(models.Model):
     tool = models.CharField(max_length=120, blank=True)
     open = models.BooleanField()
     returned = models.BooleanField(default=False)
+    silent = models.ForeignKey(
+        "verdicts.Report", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     seq = models.PositiveBigIntegerField()
     entry = models.ForeignKey(
         FailureEntry, on_delete=models.PROTECT, related_name="+", help_text="its last turn"

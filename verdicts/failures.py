@@ -19,7 +19,7 @@ from branches.selectors.lineage import read_lineage
 from verdicts.admission import issue_facts
 from verdicts.coverage import read_covered, read_details
 from verdicts.domain.coverage import Sighted, covers
-from verdicts.domain.facts import IssueFacts
+from verdicts.domain.facts import IssueFacts, ReceiptStanding
 from verdicts.domain.fingerprint import scrub
 from verdicts.domain.ledger import (
     TURNS_OF_STATE,
@@ -48,6 +48,7 @@ class _Stand:
     past: Past
     entry: int
     own: bool = False
+    silent: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -110,7 +111,8 @@ def _lines(report: Report) -> QuerySet[FailureLine]:
 
 
 def _as_stand(line: FailureLine) -> _Stand:
-    return _Stand(Past(line.open, line.seq, line.returned), line.entry_id, own=True)
+    past = Past(line.open, line.seq, line.returned)
+    return _Stand(past, line.entry_id, own=True, silent=line.silent_id)
 
 
 def _read_own(report: Report) -> dict[str, _Stand]:
@@ -224,7 +226,7 @@ def _turn(
     turned = _Turned()
     began = _runs_before(report, [failures[key].pk for key in sighted])
     unseen = [] if report.errored else [key for key in failures if key not in named]
-    gone = _find_gone(report, {key: failures[key] for key in unseen}, stands)
+    looked, unlooked = _find_looked(report, {key: failures[key] for key in unseen}, stands)
     for key, failure in failures.items():
         stand = stands.get(key)
         turn = None
@@ -233,46 +235,49 @@ def _turn(
             elsewhere = _resolved_before(failure, report)
             turn = turn_of_seen(past, seq=report.head_seq, resolved_elsewhere=elsewhere)
             _count_sighting(turned, report, failure, new_run=failure.pk not in began)
-        elif key in gone:
+        elif key in looked:
             turn = turn_of_unseen(past, seq=report.head_seq)
         if turn is not None:
             _note_turn(turned, report, failure, stand, turn)
-        elif stand is not None:
-            _go_on(turned, report, failure, stand, named=key in named)
+        elif stand is not None and stand.past.open:
+            silent = key in unlooked
+            _go_on(turned, report, failure, stand, named=key in named, silent=silent)
     _write(report, turned)
 
 
-def _find_gone(
+def _find_looked(
     report: Report, failures: Mapping[str, Failure], stands: Mapping[str, _Stand]
-) -> set[str]:
-    """Those of the failures, not named by the report, that it would have named if they still
-    stood: see `domain.coverage`."""
-    open_ones = {
-        key: stand
-        for key in failures
-        if (stand := stands.get(key)) and turn_of_unseen(stand.past, seq=report.head_seq)
-    }
+) -> tuple[set[str], set[str]]:
+    """Of the open failures that the report does not name: those that it would have named if they
+    still stood, see `domain.coverage`, and those for which it did not look.
+
+    A failure of another suite than the one that the report proves to have run is neither: suites
+    are rotated, and the policy says which one counts.
+    """
+    open_ones = {key: stand for key in failures if (stand := stands.get(key)) and stand.past.open}
     if not open_ones:
-        return set()
+        return set(), set()
     covered = read_covered(report)
     suites: dict[int, str] = {}
     for some in _portions(sorted({stand.entry for stand in open_ones.values()})):
         rows = FailureEntry.objects.filter(pk__in=some)
         suites |= dict(rows.values_list("pk", "report__suite_digest"))
     details = read_details([failures[key] for key in open_ones])
-    return {
-        key
-        for key, stand in open_ones.items()
-        if covers(
-            covered,
-            Sighted.of(
-                source=Grader(failures[key].source),
-                locator=failures[key].locator,
-                detail=details.get(key, {}),
-                suite=suites.get(stand.entry) or "",
-            ),
+    proves = report.suite_digest if report.receipt_standing == ReceiptStanding.VALID else ""
+    looked, unlooked = set(), set()
+    for key, stand in open_ones.items():
+        suite = suites.get(stand.entry) or ""
+        sighted = Sighted.of(
+            source=Grader(failures[key].source),
+            locator=failures[key].locator,
+            detail=details.get(key, {}),
+            suite=suite,
         )
-    }
+        if covers(covered, sighted):
+            looked.add(key)
+        elif not (proves and suite and proves != suite):
+            unlooked.add(key)
+    return looked, unlooked
 
 
 def _note_turn(
@@ -293,20 +298,30 @@ def _note_turn(
 
 
 def _go_on(
-    turned: _Turned, report: Report, failure: Failure, stand: _Stand, *, named: bool
+    turned: _Turned,
+    report: Report,
+    failure: Failure,
+    stand: _Stand,
+    *,
+    named: bool,
+    silent: bool,
 ) -> None:
-    """The line stands as it did; it was seen on a later head, or begins where it was inherited."""
+    """The line stands open as it did; it was seen on a later head, was not looked for, or begins
+    where it was inherited."""
     past = stand.past
-    if not past.open:
-        return
     if named and report.head_seq > past.seq:
         past = replace(past, seq=report.head_seq)
-    elif stand.own:
-        return
-    turned.lines.append(_new_line(report, failure, past, stand.entry))
+    quiet = stand.silent
+    # What is said of an older head, or by a run that broke, says nothing of the present one.
+    if not report.errored and bytes(report.head_digest) == bytes(report.branch.head_digest):
+        quiet = report.pk if silent else None
+    if not stand.own or (past, quiet) != (stand.past, stand.silent):
+        turned.lines.append(_new_line(report, failure, past, stand.entry, quiet))
 
 
-def _new_line(report: Report, failure: Failure, past: Past, entry: int) -> FailureLine:
+def _new_line(
+    report: Report, failure: Failure, past: Past, entry: int, silent: UUID | None = None
+) -> FailureLine:
     return FailureLine(
         failure=failure,
         run_id=report.branch.run_id,
@@ -315,6 +330,7 @@ def _new_line(report: Report, failure: Failure, past: Past, entry: int) -> Failu
         tool=report.tool,
         open=past.open,
         returned=past.returned,
+        silent_id=silent,
         seq=past.seq,
         entry_id=entry,
     )
@@ -362,7 +378,7 @@ def _write(report: Report, turned: _Turned) -> None:
         batch_size=AT_ONCE,
         update_conflicts=True,
         unique_fields=["branch", "grader", "tool", "failure"],
-        update_fields=["open", "returned", "seq", "entry"],
+        update_fields=["open", "returned", "silent", "seq", "entry"],
     )
     at = report.received_at
     _update(turned.sighted, sightings=F("sightings") + 1)

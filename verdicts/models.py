@@ -289,6 +289,12 @@ class Report(models.Model):
         Runner, on_delete=models.PROTECT, null=True, blank=True, related_name="reports"
     )
     result_digest = models.CharField(max_length=64)
+    covered_digest = models.CharField(
+        max_length=64, blank=True, help_text="Of the names that it covers, part of its result."
+    )
+    left_out = models.JSONField(
+        default=list, help_text="What earlier reports of its tool looked at, and it did not."
+    )
     raw_sha256 = models.CharField(max_length=64)
     in_ledger = models.BooleanField(default=False, help_text="recorded in the failure ledger")
     by_kind = models.CharField(max_length=8)

@@ -32,7 +32,8 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from branches.models import Branch
-from verdicts.domain.facts import IssueFacts, ReceiptStanding, result_digest
+from verdicts.domain.coverage import Covered
+from verdicts.domain.facts import IssueFacts, ReceiptStanding, covered_digest, result_digest
 from verdicts.domain.terms import Grader, Verdict
 from verdicts.models import Nonce, Runner
 from verel_site.kit import strict_json
@@ -288,11 +289,13 @@ def sign_receipt(
     issues: Iterable[IssueFacts],
     issued_at: datetime,
     errored: bool = False,
+    covered: Covered | None = None,
     suite_digest: str = "",
     suite_name: str = "suite",
     coverage: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """The envelope that a runner pushes as a report's `receipt`."""
+    """The envelope that a runner pushes as a report's `receipt`. `covered` is what the report names
+    as such, `coverage` the files that the runner says it looked at."""
     configuration: list[dict[str, Any]] = [{"name": "grader", "uri": f"verel:grader/{grader}"}]
     if suite_digest:
         uri, digest = f"verel:suite/{suite_name}", {"sha256": suite_digest}
@@ -310,7 +313,10 @@ def sign_receipt(
                 "nonce": nonce,
                 "issued_at": issued_at.isoformat(),
                 "result_digest": result_digest(
-                    verdict=verdict, errored=errored, issues=tuple(issues)
+                    verdict=verdict,
+                    errored=errored,
+                    issues=tuple(issues),
+                    covered=covered_digest(covered),
                 ),
                 "coverage": sorted(coverage),
             },

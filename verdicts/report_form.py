@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from verdicts.domain.coverage import Covered
-from verdicts.domain.facts import IssueFacts
+from verdicts.domain.facts import IssueFacts, covered_digest, result_digest
 from verdicts.domain.fingerprint import fingerprint
 from verdicts.domain.terms import (
     GATING_SEVERITY,
@@ -105,6 +105,16 @@ class ReadReport:
     receipt: str
     issues: tuple[ReadIssue, ...]
     covered: Covered | None = None
+
+    @property
+    def result_digest(self) -> str:
+        """What a receipt of it has to sign."""
+        return result_digest(
+            verdict=self.verdict,
+            errored=self.errored,
+            issues=[issue.facts for issue in self.issues],
+            covered=covered_digest(self.covered),
+        )
 
 
 def claimed_verdict(issues: tuple[IssueFacts, ...] | list[IssueFacts]) -> Verdict:

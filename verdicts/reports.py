@@ -9,8 +9,8 @@ from django.db import transaction
 
 from branches.journal import lock_branch
 from branches.models import Branch, Event
-from verdicts.coverage import keep_covered
-from verdicts.domain.facts import result_digest
+from verdicts.coverage import find_earlier, keep_covered, tell_left_out
+from verdicts.domain.facts import covered_digest
 from verdicts.domain.terms import Grader
 from verdicts.failures import fill_in_branch, record_report
 from verdicts.inputs import read_author_model
@@ -100,6 +100,7 @@ def _store(
     )
     if last and not last.in_ledger:
         fill_in_branch(branch_id=branch.pk)
+    earlier = find_earlier(branch, read, checked)
     report = Report.objects.create(
         project_id=branch.project_id,
         branch=branch,
@@ -124,11 +125,9 @@ def _store(
         receipt_claims=checked.claims.as_json() if checked else {},
         suite_digest=checked.claims.suite_digest[:DIGEST_LETTERS] if checked else "",
         runner=checked.runner if checked else None,
-        result_digest=result_digest(
-            verdict=read.verdict,
-            errored=read.errored,
-            issues=[issue.facts for issue in read.issues],
-        ),
+        result_digest=read.result_digest,
+        covered_digest=covered_digest(read.covered),
+        left_out=tell_left_out(earlier, read.covered),
         raw_sha256=raw_sha256,
         in_ledger=True,
         by_kind=actor.kind,
@@ -137,7 +136,7 @@ def _store(
     )
     _store_issues(report, read)
     if read.covered is not None:
-        keep_covered(report=report, tests=read.covered.tests, files=read.covered.files)
+        keep_covered(report=report, covered=read.covered, earlier=earlier)
     Weighing.objects.bulk_create(
         [Weighing(branch=branch, order=report.order)],
         update_conflicts=True,

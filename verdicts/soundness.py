@@ -9,7 +9,8 @@ from django.db.models import Exists, OuterRef, Subquery
 
 from branches.models import Branch, Event, Merge
 from verdicts.admission import report_facts
-from verdicts.domain.facts import ReceiptStanding, result_digest
+from verdicts.coverage import read_named
+from verdicts.domain.facts import ReceiptStanding, covered_digest, reported_digest
 from verdicts.failure_soundness import check_failures
 from verdicts.imports import read_raw
 from verdicts.models import GateDecision, Report
@@ -63,9 +64,10 @@ def _report_faults(report: Report, digest_there: bytes | None) -> Iterator[str]:
     if there is None or bytes(there) != bytes(report.head_digest):
         yield f"the head that it graded is not the branch's at event {report.head_seq}"
     facts = report_facts(report)
-    told = result_digest(verdict=facts.verdict, errored=facts.errored, issues=facts.issues)
-    if told != report.result_digest:
+    if reported_digest(facts) != report.result_digest:
         yield "its verdict or issues are not those that its digest names"
+    if report.covered_digest and covered_digest(read_named(report)) != report.covered_digest:
+        yield "what it names as covered is not what its digest names"
     if "import" in report.trace:
         yield from _raw_faults(report)
     if report.receipt_standing != ReceiptStanding.VALID or report.runner is None:

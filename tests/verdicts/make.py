@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.utils import timezone
 
 from branches.models import Branch
+from tests.make import append, make_message
 from verdicts.models import Policy, Report, Runner, Suite
 from verdicts.policies import change_policy
 from verdicts.receipts import owed_nonce, sign_receipt
@@ -35,6 +36,19 @@ def make_issue(severity: str = "error", **extra: Any) -> dict[str, Any]:
         "message": "assert 3 == 4",
         "locator": "test_clamp.py",
     } | extra
+
+
+def unit(name: str, **extra: Any) -> dict[str, Any]:
+    """What a test of a name finds."""
+    fields = {"detail": {"test_id": f"unit::{name}"}, "locator": f"unit::{name}"}
+    return make_issue(**(fields | extra))
+
+
+def grow(branch: Branch, text: str = "again") -> Branch:
+    """The branch on a new head."""
+    append(branch, make_message("assistant", text))
+    branch.refresh_from_db()
+    return branch
 
 
 def make_report(
@@ -83,6 +97,7 @@ def make_receipt(
         "nonce": owed_nonce(branch=branch, grader=read.grader),
         "verdict": read.verdict,
         "errored": read.errored,
+        "covered": read.covered,
         "issues": [issue.facts for issue in read.issues],
         "issued_at": timezone.now(),
         "suite_digest": SUITE,

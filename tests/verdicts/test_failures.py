@@ -13,6 +13,7 @@ from branches.models import Branch
 from tests import make
 from tests.branches.story import tell_story
 from tests.verdicts.make import (
+    grow,
     make_issue,
     make_receipt,
     make_report,
@@ -20,9 +21,11 @@ from tests.verdicts.make import (
     push,
     push_proven,
     require,
+    unit,
 )
 from verdicts.admission import read_gate
 from verdicts.coverage import keep_covered
+from verdicts.domain.coverage import Covered
 from verdicts.domain.ledger import Turn
 from verdicts.failures import fill_in
 from verdicts.models import Coverage, Failure, FailureEntry, FailureLine, Issue, Report
@@ -35,13 +38,6 @@ from verel_site.access.rights import Role
 from verel_site.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
-
-
-def grow(branch: Branch, text: str = "again") -> Branch:
-    """The branch on a new head."""
-    make.append(branch, make.make_message("assistant", text))
-    branch.refresh_from_db()
-    return branch
 
 
 def turns(failure: Failure) -> list[str]:
@@ -134,10 +130,6 @@ def test_only_the_tool_that_found_it_resolves_it_and_only_by_running_on_another_
     assert not only().open
 
 
-def unit(name: str, **extra: Any) -> dict[str, Any]:
-    return make_issue(detail={"test_id": f"unit::{name}"}, **extra)
-
-
 def test_a_narrowed_run_resolves_only_the_tests_that_it_names() -> None:
     _, trunk = make.make_run()
     push(trunk, issues=[unit("clamp"), unit("valve")])
@@ -189,7 +181,8 @@ def test_verify_names_a_resolution_by_a_run_that_did_not_look_there() -> None:
     mended = push(grow(trunk), covered={"tests": ["unit::clamp"]})
     assert faults(trunk) == []
     Coverage.objects.filter(report=mended).delete()
-    keep_covered(report=mended, tests=["unit::valve"], files=None)
+    told = Covered(tests=frozenset({"unit::valve"}))
+    keep_covered(report=mended, covered=told, earlier=Covered())
     assert [fault for fault in faults(trunk) if "it did not look there" in fault]
 
 

@@ -6,6 +6,7 @@ checked.
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -26,13 +27,16 @@ from tests.verdicts.make import (
     require,
 )
 from verdicts.admission import GateView, read_gate
+from verdicts.coverage import keep_covered
+from verdicts.domain.coverage import Covered
 from verdicts.domain.facts import IssueFacts, ReceiptStanding, result_digest
-from verdicts.domain.gate import RECEIPT_REFUSALS
+from verdicts.domain.proof import RECEIPT_REFUSALS
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity, Verdict
-from verdicts.models import Issue, Report, Runner
+from verdicts.models import Coverage, Issue, Report, Runner
 from verdicts.receipts import PAYLOAD_TYPE, encode_pae
 from verdicts.reports import file_report
 from verdicts.runners import revoke_runner
+from verdicts.soundness import find_faults
 from verdicts.suites import freeze_suite
 from verel_site.access.actors import SYSTEM
 
@@ -213,6 +217,76 @@ def test_a_result_that_is_changed_on_its_way_is_not_what_was_signed(
     pushed = make_report(branch, issues=[make_issue("warning") | {field: CHANGES[field]}])
     file_report(branch_id=branch.pk, actor=SYSTEM, report=pushed | {"receipt": receipt})
     assert gate(branch).texts[0] == "test: its report is not the result that the runner signed"
+
+
+COVERED = {"tests": ["unit::a", "unit::b"], "files": ["limits.py"]}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        None,
+        {"tests": COVERED["tests"]},
+        {"files": COVERED["files"]},
+        COVERED | {"tests": ["unit::a"]},
+        COVERED | {"tests": ["unit::a", "unit::b", "unit::c"]},
+        COVERED | {"tests": []},
+        COVERED | {"files": ["limits.py", "pump.py"]},
+        COVERED | {"files": []},
+        {"tests": COVERED["files"], "files": COVERED["tests"]},
+    ],
+)
+def test_what_a_report_covers_is_signed_with_its_result(
+    changed: dict[str, Any] | None, signer: Signer, branch: Branch
+) -> None:
+    signed = make_report(branch, covered=COVERED)
+    receipt = make_receipt(signer, branch, signed, coverage=["limits.py"])
+    body = make_report(branch, covered=changed) | {"receipt": receipt}
+    file_report(branch_id=branch.pk, actor=SYSTEM, report=body)
+    assert gate(branch).texts == ("test: its report is not the result that the runner signed",)
+
+
+def test_a_report_that_covers_what_was_signed_opens_the_gate_in_whatever_order(
+    signer: Signer, branch: Branch
+) -> None:
+    signed = make_report(branch, covered=COVERED)
+    receipt = make_receipt(signer, branch, signed, coverage=["limits.py"])
+    names = [*COVERED["tests"][::-1], *COVERED["tests"]]
+    body = signed | {"covered": COVERED | {"tests": names}, "receipt": receipt}
+    file_report(branch_id=branch.pk, actor=SYSTEM, report=body)
+    assert gate(branch).open
+
+
+def test_names_that_a_receipt_does_not_sign_are_refused_with_a_reason_of_their_own(
+    signer: Signer, branch: Branch
+) -> None:
+    """As a runner would sign that knows the digest of before reports could name what they cover."""
+    receipt = make_receipt(signer, branch, make_report(branch), coverage=["limits.py"])
+    body = make_report(branch, covered=COVERED) | {"receipt": receipt}
+    file_report(branch_id=branch.pk, actor=SYSTEM, report=body)
+    assert gate(branch).texts == (
+        "test: its receipt does not sign what its report says that it covered",
+    )
+
+
+def test_a_report_that_was_stored_before_names_were_signed_still_stands(
+    signer: Signer, branch: Branch
+) -> None:
+    report = prove(signer, branch)
+    keep_covered(report=report, covered=Covered(frozenset({"unit::a"})), earlier=Covered())
+    assert gate(branch).open
+    assert not [*find_faults(project_id=branch.project_id, counts=Counter())]
+
+
+def test_stored_names_that_are_changed_are_found(signer: Signer, branch: Branch) -> None:
+    report = prove(signer, branch, make_report(branch, covered=COVERED))
+    assert gate(branch).open
+    Coverage.objects.filter(report=report).delete()
+    keep_covered(report=report, covered=Covered(frozenset({"unit::a"})), earlier=Covered())
+    [fault] = find_faults(project_id=branch.project_id, counts=Counter())
+    assert "what it names as covered is not what its digest names" in str(fault)
+    Report.objects.update(covered_digest="00" * 32)
+    assert gate(branch).texts == ("test: its report is not the result that the runner signed",)
 
 
 @pytest.mark.parametrize("change", [{"verdict": "pass"}, {"errored": True}])

@@ -12,7 +12,6 @@ from rest_framework.response import Response
 from branches.selectors.events import read_branch
 from verdicts.api.answers import report_json
 from verdicts.api.serializers import ImportedSerializer, PreviewedSerializer
-from verdicts.domain.facts import result_digest
 from verdicts.domain.terms import Grader
 from verdicts.graders.formats import AUTO, FORMATS
 from verdicts.graders.printed import MAX_WORD, Reading, clean_word
@@ -101,10 +100,7 @@ class ReportImport(Endpoint):
 
 def _to_sign(body: dict[str, Any]) -> dict[str, Any]:
     read = read_report(body)
-    digest = result_digest(
-        verdict=read.verdict, errored=read.errored, issues=[one.facts for one in read.issues]
-    )
-    return {"report": body, "result_digest": digest, "verdict": read.verdict.value}
+    return {"report": body, "result_digest": read.result_digest, "verdict": read.verdict.value}
 
 
 def _reading(query: Any) -> Reading:

@@ -39,6 +39,29 @@ class Covered:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What earlier reports of a tool on a lineage looked at, and a later one did not. `what` is
+    `tests` or `files`, `first` are a few of the `count` names."""
+
+    what: str
+    count: int
+    first: tuple[str, ...] = ()
+
+
+def left_out(earlier: Covered, later: Covered) -> Covered:
+    """The names that `earlier` has and `later` does not, where both name any. Who names nothing
+    speaks for the whole head, and leaves out nothing."""
+
+    def lost(before: frozenset[str] | None, now: frozenset[str] | None) -> frozenset[str] | None:
+        return None if before is None or now is None else before - now
+
+    tests, files = lost(earlier.tests, later.tests), lost(earlier.files, later.files)
+    if files and later.files is not None:
+        files = frozenset(path for path in files if not _names_file(later.files, path))
+    return Covered(tests or None, files or None)
+
+
+@dataclass(frozen=True, slots=True)
 class Sighted:
     """Where a failure was found, and under which suite."""
 
@@ -61,6 +84,17 @@ class Sighted:
         rule = detail.get("rule_id")
         named = str(test_id or rule or "")
         return cls(source, named, path, suite)
+
+
+@dataclass(frozen=True, slots=True)
+class Unlooked:
+    """A failure that a tool of a grader found on a branch, or before its fork, that nothing has
+    resolved, and for which nothing on the present head looked. `name` says in words where it is."""
+
+    grader: Grader
+    tool: str
+    fingerprint: str
+    name: str
 
 
 def covers(covered: Covered, sighted: Sighted) -> bool:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from verdicts.domain.coverage import Covered, LeftOut
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity, Verdict
 
 
@@ -54,6 +55,9 @@ class ReportFacts:
 
     `verdict` is what the grader claims: it is part of what a receipt signs, and nothing else.
     `model` is the one that judged, as the report names it, or empty.
+    `covered_digest` is of what it names as looked at (`covered_digest`), which its receipt signs with
+    the result, or empty where it names nothing. `left_out` is what an earlier report of its tool on
+    this lineage had looked at, and it did not.
     `by_server`: made in this process and never stored, so that it owes no receipt and stands in for
     no grader that does.
     """
@@ -67,6 +71,8 @@ class ReportFacts:
     summary: str = ""
     tool: str = ""
     model: str = ""
+    covered_digest: str = ""
+    left_out: tuple[LeftOut, ...] = ()
     by_server: bool = False
 
 
@@ -179,17 +185,49 @@ def _packed_issue(issue: IssueFacts) -> str:
     return words + _packed(mark, message, locator)
 
 
+def covered_digest(covered: Covered | None) -> str:
+    """What a runner signs of the names that a report covers: SHA-256 in hex, or empty where it names
+    neither tests nor files.
+
+    The hashed bytes are, for `tests` and then for `files`, those of the two that are named: the
+    packed form of the word and its names, each once and in ascending order of their bytes, itself
+    behind its length; packed as in `result_digest`.
+    """
+    named = [("tests", covered.tests), ("files", covered.files)] if covered else []
+    rows = [_packed(word, *sorted(names)) for word, names in named if names is not None]
+    return hashlib.sha256("".join(_sized(rows)).encode(_LATIN)).hexdigest() if rows else ""
+
+
+def reported_digest(report: ReportFacts) -> str:
+    """The result digest of a report as it stands."""
+    return result_digest(
+        verdict=report.verdict,
+        errored=report.errored,
+        issues=report.issues,
+        covered=report.covered_digest,
+    )
+
+
 def result_digest(
-    *, verdict: Verdict, errored: bool, issues: tuple[IssueFacts, ...] | list[IssueFacts]
+    *,
+    verdict: Verdict,
+    errored: bool,
+    issues: tuple[IssueFacts, ...] | list[IssueFacts],
+    covered: str = "",
 ) -> str:
     """What a runner signs about its result: SHA-256 in hex.
 
     The hashed bytes are strings, each in UTF-8 behind its length as 8 big-endian bytes: the
     verdict, then `true` or `false` for errored, then for each issue the packed form of (kind,
     severity, confidence, source, fingerprint, message, locator), itself behind its length; issues
-    in ascending order of their packed bytes, so the order in which they were listed is free.
+    in ascending order of their packed bytes, so the order in which they were listed is free. Last,
+    and only for a report that names what it `covered`, the packed form of (`covered`, its
+    `covered_digest`), behind its length: a report that names nothing has the digest that it had
+    before reports could.
     """
     rows = sorted([_packed_issue(issue) for issue in issues])
+    if covered:
+        rows.append(_packed("covered", covered))
     told = "".join([_packed(verdict, "true" if errored else "false"), *_sized(rows)])
     return hashlib.sha256(told.encode(_LATIN)).hexdigest()
 

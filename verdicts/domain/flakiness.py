@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from verdicts.domain.facts import ReceiptStanding, ReportFacts, result_digest
+from verdicts.domain.facts import ReceiptStanding, ReportFacts, reported_digest
 from verdicts.domain.gate import effective_severity
 from verdicts.domain.terms import GATING_SEVERITY, PRECISE, Grader
 
@@ -119,8 +119,7 @@ def _is_proven(report: ReportFacts) -> bool:
     receipt = report.receipt
     if receipt is None or receipt.standing != ReceiptStanding.VALID:
         return False
-    digest = result_digest(verdict=report.verdict, errored=report.errored, issues=report.issues)
-    return receipt.result_digest == digest
+    return receipt.result_digest == reported_digest(report)
 
 
 def _counted(runs: Sequence[_Run], grader: Grader, key: str, counting: Counting) -> list[_Run]:

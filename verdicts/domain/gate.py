@@ -12,18 +12,18 @@ from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
+from verdicts.domain.coverage import LeftOut, Unlooked
 from verdicts.domain.facts import (
     Decision,
     IssueFacts,
     Reason,
-    ReceiptFacts,
     ReceiptStanding,
     ReportFacts,
     RequiredGrader,
     Standing,
     Told,
-    result_digest,
 )
+from verdicts.domain.proof import name_few, receipt_reasons
 from verdicts.domain.terms import (
     ADVISORY,
     ADVISORY_CEILING,
@@ -37,17 +37,7 @@ from verdicts.domain.terms import (
     Verdict,
 )
 
-RECEIPT_REFUSALS = {
-    ReceiptStanding.FORGED: "its receipt is forged: the signature or the nonce does not hold",
-    ReceiptStanding.REPLAYED: "its receipt is a replay: the nonce was used before",
-    ReceiptStanding.WRONG_SUBJECT: "its receipt was issued for another branch, head or grader",
-    ReceiptStanding.UNKNOWN_RUNNER: "its receipt is signed by a runner that is not registered",
-    ReceiptStanding.REVOKED_RUNNER: "its receipt is signed by a runner that was revoked",
-    ReceiptStanding.EXPIRED: "its receipt was issued outside the time in which its runner is valid",
-}
-
 _ORDER = {grader: position for position, grader in enumerate(Grader)}
-_NAMED_FILES = 3
 _ADVICE = "advice"
 _QUARANTINE = "in quarantine as flaky"
 _WARNING_RANK = Severity.WARNING.rank
@@ -104,7 +94,11 @@ class _Weighed(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.grader} ({self.tool})" if self.tool else self.grader.value
+        return _name(self.grader, self.tool)
+
+
+def _name(grader: Grader, tool: str) -> str:
+    return f"{grader} ({tool})" if tool else grader.value
 
 
 def _weigh(grader: Grader, tool: str, reports: list[ReportFacts], advisory_window: int) -> _Weighed:
@@ -126,75 +120,6 @@ def _weigh(grader: Grader, tool: str, reports: list[ReportFacts], advisory_windo
 
 def _plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
-def owes_receipt(
-    required: RequiredGrader, frozen: frozenset[str], *, receipts_required: bool
-) -> bool:
-    """Whether the reports of a required grader count by their receipts alone; `frozen` are the
-    digests of its frozen suites."""
-    return receipts_required or bool(frozen) or required.suite is not None
-
-
-def _receipt_reasons(
-    report: ReportFacts,
-    *,
-    required: RequiredGrader,
-    frozen: frozenset[str],
-    receipts_required: bool,
-    changed_files: frozenset[str],
-    inputs_digest: str,
-) -> list[Reason]:
-    """Why a required grader's report is not proven, if so.
-
-    A grader with a frozen suite always owes a receipt. One without owes it under
-    `receipts_required`; its receipt then proves runner, inputs, coverage and result, and there is
-    no suite to compare. A receipt that is present is checked in full even where none is owed.
-    """
-    grader = report.grader
-    receipt = report.receipt
-    if receipt is None:
-        text = f"{grader}: no receipt proves that it ran"
-        owed = owes_receipt(required, frozen, receipts_required=receipts_required)
-        return [Reason("receipt", grader, text)] if owed else []
-    if receipt.standing != ReceiptStanding.VALID:
-        return [Reason("receipt", grader, f"{grader}: {RECEIPT_REFUSALS[receipt.standing]}")]
-    return [
-        *_suite_reasons(grader, receipt, required.suite, frozen),
-        *_content_reasons(report, receipt, changed_files, inputs_digest),
-    ]
-
-
-def _suite_reasons(
-    grader: Grader, receipt: ReceiptFacts, named: str | None, frozen: frozenset[str]
-) -> list[Reason]:
-    if named is not None and named not in frozen:
-        return [Reason("suite", grader, f"{grader}: the suite that the policy names is not frozen")]
-    accepted = frozen if named is None else frozenset({named})
-    if accepted and receipt.suite_digest not in accepted:
-        return [Reason("suite", grader, f"{grader}: it ran another suite than the frozen one")]
-    return []
-
-
-def _content_reasons(
-    report: ReportFacts, receipt: ReceiptFacts, changed_files: frozenset[str], inputs_digest: str
-) -> list[Reason]:
-    grader = report.grader
-    reasons = []
-    if receipt.inputs_digest != inputs_digest:
-        text = f"{grader}: its receipt is for other inputs than this branch's head"
-        reasons.append(Reason("inputs", grader, text))
-    missed = sorted(changed_files - receipt.covered_files)
-    if missed:
-        named = ", ".join(missed[:_NAMED_FILES])
-        more = f" and {len(missed) - _NAMED_FILES} more" if len(missed) > _NAMED_FILES else ""
-        text = f"{grader}: it did not look at {named}{more}, which this branch changed"
-        reasons.append(Reason("coverage", grader, text))
-    digest = result_digest(verdict=report.verdict, errored=report.errored, issues=report.issues)
-    if receipt.result_digest != digest:
-        text = f"{grader}: its report is not the result that the runner signed"
-        reasons.append(Reason("result", grader, text))
-    return reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +312,7 @@ def _standing(
     weighed: Sequence[_Weighed],
     findings: _Findings | None,
     unproven: list[Reason],
+    narrowed: list[Reason],
     *,
     required: bool,
     stale: bool,
@@ -412,6 +338,8 @@ def _standing(
     else:
         count = findings.warned
         why = worst.message if count == 1 else f"{count} findings: {worst.message}"
+    if narrowed and verdict == Verdict.PASS:
+        verdict, why = Verdict.WARN, "; ".join(reason.text for reason in narrowed)
     return stand(verdict, f"advice: {why}" if grader in ADVISORY else why, proof)
 
 
@@ -449,6 +377,48 @@ def _absent_reasons(
     return reasons
 
 
+def _unlooked_reasons(
+    weighed: Mapping[Grader, Sequence[_Weighed]], unlooked: Iterable[Unlooked]
+) -> dict[Grader, list[Reason]]:
+    """One for each tool of a grader that ran on this head: its silence about a failure for which it
+    did not look is not the failure's end."""
+    ran = {grader for grader, tools in weighed.items() if any(item.ran for item in tools)}
+    left: dict[tuple[Grader, str], set[str]] = {}
+    for one in unlooked:
+        if one.grader in ran:
+            left.setdefault((one.grader, one.tool), set()).add(one.name)
+    reasons: dict[Grader, list[Reason]] = {}
+    for (grader, tool), names in sorted(left.items()):
+        count = _plural(len(names), "failure")
+        text = (
+            f"{_name(grader, tool)}: it did not look again at {count} that it found here before: "
+            f"{name_few(sorted(names), len(names))}"
+        )
+        reasons.setdefault(grader, []).append(Reason("narrowed", grader, text))
+    return reasons
+
+
+def _narrowed(weighed: Mapping[Grader, Sequence[_Weighed]]) -> dict[Grader, list[Reason]]:
+    """What tools looked at on this lineage before, and not on this head."""
+    return {
+        grader: [
+            Reason("narrowed", grader, f"{item.name}: {_tell_left_out(one)}")
+            for item in tools
+            for report in item.ran
+            for one in report.left_out
+        ]
+        for grader, tools in weighed.items()
+    }
+
+
+def _tell_left_out(one: LeftOut) -> str:
+    what = one.what if one.count > 1 else one.what.removesuffix("s")
+    return (
+        f"it left out {one.count} {what} that it looked at here before: "
+        f"{name_few(one.first, one.count)}"
+    )
+
+
 def decide_gate(
     *,
     reports: Collection[ReportFacts],
@@ -460,6 +430,7 @@ def decide_gate(
     advisory_window: int = 1,
     stale_graders: frozenset[Grader] = frozenset(),
     quarantined: frozenset[str] = frozenset(),
+    unlooked: Collection[Unlooked] = (),
 ) -> Decision:
     """One decision about one head, from all the reports on it. Never raises; order of the reports
     matters by their `order` alone.
@@ -472,6 +443,8 @@ def decide_gate(
     - `stale_graders`: those that graded an older head; only for the checklist.
     - `quarantined`: fingerprints known to be flaky: an error of theirs is a warning here. What
       receipts sign is compared as it was reported.
+    - `unlooked`: failures that stand open, and for which nothing on this head looked. A grader of
+      theirs that ran here fails, unless they are in quarantine.
 
     A decision has a reason for every check that failed and every issue that warned. Nothing
     required and nothing that ran is `warn`, with `graded` False.
@@ -484,7 +457,7 @@ def decide_gate(
         ran = (report for tool in weighed.get(item.grader, ()) for report in tool.ran)
         for report in ran:
             unproven.setdefault(item.grader, []).extend(
-                _receipt_reasons(
+                receipt_reasons(
                     report,
                     required=item,
                     frozen=frozen_suites.get(item.grader, frozenset()),
@@ -498,6 +471,9 @@ def decide_gate(
     }
     for tool in (tool for tools in served.values() for tool in tools):
         findings[tool.tool] = _find(tool.tool, Grader.OTHER, [tool], quarantined)
+    open_here = [one for one in unlooked if one.fingerprint not in quarantined]
+    for grader, reasons in _unlooked_reasons(weighed, open_here).items():
+        unproven.setdefault(grader, []).extend(reasons)
     return _reduced(wanted, weighed, findings, unproven, stale_graders)
 
 
@@ -517,14 +493,21 @@ def _reduced(
     graded = any(tool.ran for tools in weighed.values() for tool in tools)
     worst = max((one.worst for one in found), default=-1)
     verdict = Verdict.FAIL if failures else _verdict_of(worst)
-    ungraded = [] if graded else [Reason("nothing_graded", None, "nothing graded this head")]
-    if ungraded and verdict == Verdict.PASS:
+    narrowed = _narrowed(weighed)
+    hollow = [*chain.from_iterable(narrowed.values())]
+    if not graded:
+        hollow.append(Reason("nothing_graded", None, "nothing graded this head"))
+    if hollow and verdict == Verdict.PASS:
         verdict = Verdict.WARN
     asked = {item.grader for item in wanted}
     return Decision(
         verdict=verdict,
         graded=graded,
-        told=(*_told_alone(dict.fromkeys(failures)), *_issue_told(found), *_told_alone(ungraded)),
+        told=(
+            *_told_alone(dict.fromkeys(failures)),
+            *_told_alone(dict.fromkeys(hollow)),
+            *_issue_told(found),
+        ),
         attributions=_attributions(found),
         standings=tuple(
             _standing(
@@ -532,6 +515,7 @@ def _reduced(
                 weighed.get(grader, ()),
                 findings.get(grader),
                 unproven.get(grader, []),
+                narrowed.get(grader, []),
                 required=grader in asked,
                 stale=grader in stale_graders,
             )

@@ -296,6 +296,7 @@ def _sign(
         nonce=owed_nonce(branch=branch, grader=read.grader),
         verdict=read.verdict,
         errored=read.errored,
+        covered=read.covered,
         issues=[issue.facts for issue in read.issues],
         issued_at=timezone.now(),
         suite_digest=suite_digest(),

@@ -7,8 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from tests import make
-from tests.verdicts.make import make_issue, push
-from tests.verdicts.test_failures import grow
+from tests.verdicts.make import grow, make_issue, push
 from verdicts.known_bugs import cluster_due, cluster_project
 from verdicts.models import Failure, KnownBug
 from verel_site.access.models import Project

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verdicts.domain.coverage import Covered, Sighted, covers
+from verdicts.domain.coverage import Covered, Sighted, covers, left_out
 from verdicts.domain.terms import Grader
 
 SUITE, OTHER = "a" * 64, "b" * 64
@@ -88,6 +88,24 @@ def test_a_finding_says_where_it_was(
 
 names = st.text("ab:/.", max_size=6)
 some = st.none() | st.frozensets(names, max_size=4)
+
+
+@given(some, some, some, some)
+def test_what_is_left_out_was_named_before_and_is_not_now(
+    tests: frozenset[str] | None,
+    files: frozenset[str] | None,
+    tests_now: frozenset[str] | None,
+    files_now: frozenset[str] | None,
+) -> None:
+    earlier, later = Covered(tests, files), Covered(tests_now, files_now)
+    lost = left_out(earlier, later)
+    assert left_out(earlier, earlier) == Covered()
+    assert left_out(earlier, Covered()) == Covered(), "who names nothing looked at all"
+    assert (lost.tests or frozenset()) == (
+        frozenset() if tests_now is None else (tests or frozenset()) - tests_now
+    )
+    assert (lost.files or frozenset()) <= (files or frozenset()) - (files_now or frozenset())
+    assert lost.files is None or files_now is not None
 
 
 @given(some, some, st.sampled_from(["", SUITE, OTHER]), st.sampled_from(Grader), names, names)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.verdicts.domain.strategies import issues
-from verdicts.domain.facts import IssueFacts, result_digest
+from verdicts.domain.coverage import Covered
+from verdicts.domain.facts import IssueFacts, covered_digest, result_digest
 from verdicts.domain.terms import Confidence, Grader, IssueKind, Severity, Verdict
 
 
@@ -26,6 +27,33 @@ def test_the_result_digest_is_what_its_docstring_says() -> None:
     row = _packed(b"test_failure", b"error", b"high", b"test", b"0" * 16, "ü".encode(), b"a.py")
     expected = hashlib.sha256(_packed(b"fail", b"false") + _packed(row)).hexdigest()
     assert result_digest(verdict=Verdict.FAIL, errored=False, issues=[issue]) == expected
+
+
+def test_what_is_covered_is_signed_as_the_docstrings_say() -> None:
+    tests = _packed(b"tests", b"a::b", "ü".encode())
+    files = _packed(b"files")
+    told = hashlib.sha256(_packed(tests) + _packed(files)).hexdigest()
+    assert covered_digest(Covered(frozenset({"ü", "a::b"}), frozenset())) == told
+    row = _packed(b"covered", told.encode())
+    expected = hashlib.sha256(_packed(b"pass", b"false") + _packed(row)).hexdigest()
+    found = result_digest(verdict=Verdict.PASS, errored=False, issues=[], covered=told)
+    assert found == expected
+
+
+names = st.none() | st.frozensets(st.text(max_size=2), max_size=3)
+
+
+@given(names, names, names, names)
+def test_only_the_same_names_have_the_same_covered_digest(
+    tests: frozenset[str] | None,
+    files: frozenset[str] | None,
+    others: frozenset[str] | None,
+    more: frozenset[str] | None,
+) -> None:
+    one, other = covered_digest(Covered(tests, files)), covered_digest(Covered(others, more))
+    assert (one == other) == ((tests, files) == (others, more))
+    assert (one == "") == (tests is None and files is None)
+    assert covered_digest(None) == ""
 
 
 @given(st.lists(st.text(max_size=4).flatmap(lambda text: st.integers(0, 700).map(text.__mul__))))

@@ -19,6 +19,7 @@ from tests.make import append, make_key, make_message, make_run
 from tests.verdicts.graders.printouts import SAMPLES
 from tests.verdicts.make import SUITE, make_issue, make_report, require
 from verdicts.admission import read_gate
+from verdicts.coverage import read_named
 from verdicts.models import Report, Runner
 from verdicts.receipts import owed_nonce
 from verdicts.reports import file_report
@@ -85,7 +86,8 @@ def test_a_report_that_is_signed_so_proves_itself(
         project_id=branch.project_id, actor=SYSTEM, grader="test", name="unit", digest=SUITE
     )
     require(branch.project, "test")
-    body = make_report(branch, issues=[make_issue("warning", message="drei ≠ vier")])
+    names = {"tests": ["unit::drei", "unit::vier"]}
+    body = make_report(branch, issues=[make_issue("warning", message="drei ≠ vier")], covered=names)
     path = tmp_path / "report.json"
     path.write_text(json.dumps(body))
     asked = ("sign_report", path, "--key", key, "--branch", branch.pk, "--suite", SUITE,
@@ -130,19 +132,32 @@ def test_importing_tells_one_line_a_report(branch: Branch) -> None:
     assert Report.objects.count() == 3
 
 
+RUFF = b'[{"code":"W1","filename":"a.py","message":"m","severity":"warning"}]'
+JUNIT = b'<testsuite name="unit" tests="1"><testcase classname="a" name="b" time="1"/></testsuite>'
+
+
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("grader", "printed", "tool", "tests"),
+    [("lint", RUFF, "ruff", None), ("test", JUNIT, "unit", frozenset({"a::b"}))],
+)
 def test_the_runner_of_the_readme_signs_what_a_server_takes(
-    live_server: LiveServer, tmp_path: Path
+    grader: str,
+    printed: bytes,
+    tool: str,
+    tests: frozenset[str] | None,
+    live_server: LiveServer,
+    tmp_path: Path,
 ) -> None:
     branch = make_run()[1]
     append(branch, make_message("assistant", "Done."))
-    require(branch.project, "lint")
+    require(branch.project, grader)
     key = tmp_path / "ci.pem"
     run("create_runner_key", "ci", "--project", branch.project.slug, "--out", key)
-    output = tmp_path / "ruff.json"
-    output.write_bytes(b'[{"code":"W1","filename":"a.py","message":"m","severity":"warning"}]')
+    output = tmp_path / "printed"
+    output.write_bytes(printed)
     runner = ROOT / "tests/verdicts/runner_example.txt"
-    asked = (live_server.url, branch.pk, "lint", output, key, "a.py")
+    asked = (live_server.url, branch.pk, grader, output, key, "a.py")
     command = [sys.executable, str(runner), *(str(arg) for arg in asked)]
     env = {**os.environ, "VEREL_KEY": make_key(branch.project, "reports:write")}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
@@ -150,7 +165,8 @@ def test_the_runner_of_the_readme_signs_what_a_server_takes(
     assert "'standing': 'valid'" in done.stdout
     assert read_gate(branch).open
     report = Report.objects.get()
-    assert (report.tool, report.receipt_claims["covered_files"]) == ("ruff", ["a.py"])
+    assert (report.tool, report.receipt_claims["covered_files"]) == (tool, ["a.py"])
+    assert read_named(report).tests == tests
 
 
 def test_the_runner_of_the_readme_is_ten_lines() -> None:

@@ -53,6 +53,7 @@ class Command(BaseCommand):
             nonce=options["nonce"],
             verdict=report.verdict,
             errored=report.errored,
+            covered=report.covered,
             issues=[issue.facts for issue in report.issues],
             issued_at=timezone.now(),
             suite_digest=options["suite"],
