@@ -21,6 +21,7 @@ from verdicts.pairs import PairRefused as PairRefused
 from verdicts.pairs import open_comparison as open_comparison
 from verdicts.pairs import post_comparison as post_comparison
 from verdicts.reversal import merges_on_label, revert_resting
+from verdicts.sealing import seal_head
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
@@ -69,10 +70,12 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What one reviewer sees on the left and on the right."""
+    """What one reviewer sees on the left and on the right. `seals` stand for the two heads until
+    the reviewer has judged; without a reviewer there are none."""
 
     left: Side
     right: Side
+    seals: tuple[str, str] = ("", "")
 
 
 def _reviewer(actor: Actor, project_id: UUID) -> int:
@@ -82,10 +85,20 @@ def _reviewer(actor: Actor, project_id: UUID) -> int:
     return actor.user_id
 
 
-def _sides(comparison: Comparison, *, swapped: bool) -> Sides:
+def _sides(comparison: Comparison, drawn: SideOrder) -> Sides:
     first = Side(comparison.first, bytes(comparison.first_digest), comparison.first_seq)
     second = Side(comparison.second, bytes(comparison.second_digest), comparison.second_seq)
-    return Sides(second, first) if swapped else Sides(first, second)
+    left, right = (second, first) if drawn.swapped else (first, second)
+    seals = (
+        seal_head(
+            comparison=comparison.pk,
+            reviewer=drawn.reviewer_id,
+            side=name,
+            digest=side.head_digest,
+        )
+        for name, side in (("left", left), ("right", right))
+    )
+    return Sides(left, right, (next(seals), next(seals)))
 
 
 @transaction.atomic
@@ -98,7 +111,7 @@ def draw_sides(*, comparison_id: UUID, reviewer: Actor) -> Sides:
         reviewer_id=user_id,
         defaults={"swapped": bool(secrets.randbits(1))},
     )
-    return _sides(comparison, swapped=order.swapped)
+    return _sides(comparison, order)
 
 
 def _find(comparison_id: UUID, actor: Actor) -> Comparison:
@@ -125,8 +138,9 @@ def label_comparison(
 ) -> Label:
     """One reviewer's judgement, `choice` naming the side as this reviewer saw it.
 
-    `strength` is from 1 to 5; `scores` maps a rubric's names to numbers; `seen_heads` may give the
-    digests (hex) that the reviewer looked at, as `{"left": …, "right": …}`. Refused: HeadMoved
+    `strength` is from 1 to 5; `scores` maps a rubric's names to numbers; `seen_heads` may give what
+    the reviewer looked at, as `{"left": …, "right": …}`: the seals of the two heads, or their
+    digests (hex). Refused: HeadMoved
     when a branch has grown, NothingCorrected, AlreadyLabelled for the second label that stands, SidesNotDrawn when
     the reviewer never saw the pair, BadLabel with a pointer. A `corrected` output becomes a branch,
     once nobody is asked about the pair any more (see `corrections`), of the side `corrected_of`: unnamed, the better one, or of two equals the
@@ -140,7 +154,7 @@ def label_comparison(
     drawn = SideOrder.objects.filter(comparison=comparison, reviewer_id=user_id).first()
     if drawn is None:
         raise SidesNotDrawn("Open it, and choose between the sides that it shows you.")
-    sides = _sides(comparison, swapped=drawn.swapped)
+    sides = _sides(comparison, drawn)
     _check_heads(sides, seen_heads)
     won = pick_sides(picked, left=sides.left.branch, right=sides.right.branch)
     side = _corrected_side(_read_corrected_of(corrected_of), sides, won)
@@ -256,27 +270,23 @@ def _read_scores(scores: object) -> dict[str, float]:
 
 def _check_heads(sides: Sides, seen_heads: Mapping[str, str] | None) -> None:
     """Both branches still end with what is compared, and that is what the reviewer saw."""
-    shown = {"left": sides.left, "right": sides.right}
+    shown = {"left": (sides.left, sides.seals[0]), "right": (sides.right, sides.seals[1])}
     # The rows are locked, so that a side cannot grow between this look and the label.
     locked = (
         Branch.objects.order_by("pk")
         .select_for_update(of=("self",), no_key=True)
-        .in_bulk(sorted((side.branch.pk for side in shown.values()), key=str))
+        .in_bulk(sorted((side.branch.pk for side, _ in shown.values()), key=str))
     )
     seen = seen_heads or {}
     moved = []
-    for name, side in shown.items():
+    for name, (side, seal) in shown.items():
         now = locked[side.branch.pk]
-        expected = side.head_digest.hex()
-        if bytes(now.head_digest) != side.head_digest or seen.get(name, expected) != expected:
-            moved.append(
-                {
-                    "side": name,
-                    "seen_head": seen.get(name, expected),
-                    "head": bytes(now.head_digest).hex(),
-                    "new_events": now.head_seq - side.head_seq,
-                }
-            )
+        told = seen.get(name, seal)
+        same = told in (seal, side.head_digest.hex())
+        if bytes(now.head_digest) != side.head_digest or not same:
+            # No digest: whoever is told this has not judged yet.
+            new_events = now.head_seq - side.head_seq
+            moved.append({"side": name, "seen_head": told, "new_events": new_events})
     if moved:
         what = " and ".join(f"{row['side']} has {row['new_events']} new events" for row in moved)
         raise HeadMoved(f"Look again: {what}.", moved=moved)

@@ -1,22 +1,21 @@
 """The compare page as one value. What is sealed from a reader is left out here, not in CSS."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import QueryDict
 from django.urls import reverse
 
-from branches.domain.terms import ENDED, Granularity, Status
+from branches.domain.terms import ENDED, Status
 from branches.models import Branch, Merge
 from branches.selectors.compare import (
     Cut,
-    Mode,
     PairRow,
-    Parting,
     Turn,
+    payload_address,
     read_parting,
     read_rows,
     read_tail,
@@ -24,6 +23,7 @@ from branches.selectors.compare import (
 )
 from branches.selectors.run_lines import read_lines
 from verdicts.admission import GateView, read_gate
+from verdicts.compare_query import CHUNK, MODES, CompareQuery, Draft
 from verdicts.comparisons import Side, Sides, draw_sides
 from verdicts.disagreements import Word, standing_words
 from verdicts.domain.labels import Choice
@@ -43,97 +43,10 @@ from verdicts.panels import (
     triplet_panel,
 )
 from verdicts.reversal import merges_on_label
+from verdicts.sealing import seal_step
 from verdicts.selectors import read_comparison, read_labels
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
-
-CHUNK: Final = 200
-MAX_ROWS: Final = 5_000
-MODES: Final[Mapping[Mode, str]] = {"read": "Read", "diff": "Diff", "final": "Final only"}
-
-# A score is relative to the sides as the reviewer saw them: A better, equal, B better.
-SCORES: Final = {"a": -1, "equal": 0, "b": 1}
-SWAPPED: Final = {"left": "right", "right": "left", "a": "b", "b": "a"}
-
-
-@dataclass(frozen=True, slots=True)
-class CompareQuery:
-    """How the reader wants to see the pair; unknown values fall back to the first choice."""
-
-    mode: Mode = "read"
-    rows: int = CHUNK
-    shared: bool = False
-    granularity: Granularity = Granularity.DECISION
-
-    @classmethod
-    def read(cls, query: QueryDict) -> "CompareQuery":
-        named = query.get("mode")
-        mode: Mode = next((mode for mode in MODES if mode == named), "read")
-        rows = query.get("rows", "")
-        asked = int(rows) if rows.isdecimal() and len(rows) < 7 else CHUNK
-        grain = query.get("granularity")
-        return cls(
-            mode=mode,
-            rows=min(max(asked, CHUNK), MAX_ROWS),
-            shared=query.get("shared") == "1",
-            granularity=next((g for g in Granularity if g == grain), Granularity.DECISION),
-        )
-
-    def href(self, base: str) -> str:
-        """The address of this view, without what is the default."""
-        pairs = {
-            "mode": self.mode if self.mode != "read" else "",
-            "rows": self.rows if self.rows != CHUNK else "",
-            "shared": "1" if self.shared else "",
-            "granularity": self.granularity.value
-            if self.granularity != Granularity.DECISION
-            else "",
-        }
-        given = {name: value for name, value in pairs.items() if value}
-        return f"{base}?{urlencode(given)}" if given else base
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What the reviewer has filled in and not yet given."""
-
-    choice: str = ""
-    scores: Mapping[str, str] = field(default_factory=dict)
-    rationale: str = ""
-    note: str = ""
-    bypass_reason: str = ""
-    strength: str = ""
-    corrected: str = ""
-    corrected_of: str = ""
-
-    @classmethod
-    def read(cls, form: QueryDict) -> "Draft":
-        return cls(
-            choice=form.get("choice", ""),
-            scores={
-                name: score
-                for name, _, _ in RUBRIC
-                if (score := str(form.get(f"score-{name}", ""))) in SCORES
-            },
-            rationale=form.get("rationale", ""),
-            note=form.get("note", ""),
-            bypass_reason=form.get("bypass_reason", ""),
-            strength=form.get("strength", ""),
-            corrected=form.get("corrected", ""),
-            corrected_of=form.get("corrected_of", ""),
-        )
-
-    def numbers(self) -> dict[str, int]:
-        return {name: SCORES[score] for name, score in self.scores.items()}
-
-    def swapped(self) -> "Draft":
-        """The same judgement with the sides changed over."""
-        return replace(
-            self,
-            choice=SWAPPED.get(self.choice, self.choice),
-            scores={name: SWAPPED.get(score, score) for name, score in self.scores.items()},
-            corrected_of=SWAPPED.get(self.corrected_of, self.corrected_of),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +69,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class SideHead:
-    """A side as far as the reader may know it. While judging only the letter and its steps."""
+    """A side as far as the reader may know it: while judging only the letter and its steps. `head`
+    is its digest, and a seal that stands for it until then."""
 
     letter: str
     name: str
@@ -292,7 +206,13 @@ def read_compare_page(
     cuts = [Cut(side.branch, side.head_seq) for side in (sides.left, sides.right)]
     parting = read_parting(*cuts)
     aligned = read_rows(
-        parting, *cuts, mode=query.mode, sealed=judging, limit=query.rows, seen=seen
+        parting,
+        *cuts,
+        mode=query.mode,
+        sealed=judging,
+        limit=query.rows,
+        seen=seen,
+        whole=partial(_sealed_address, comparison.pk, actor) if judging else payload_address,
     )
     tail = read_tail(parting)
     draft = draft or Draft()
@@ -314,7 +234,7 @@ def read_compare_page(
             for mode, word in MODES.items()
         ),
         view=query,
-        sides=_heads(sides, (aligned.left_steps, aligned.right_steps), parting),
+        sides=_heads(sides, (aligned.left_steps, aligned.right_steps), sealed=judging),
         rows=aligned.rows,
         more=_more(query, aligned.total, base),
         draft=draft,
@@ -334,16 +254,25 @@ def _sides_of(comparison: Comparison, reviewer: Actor | None) -> Sides:
     )
 
 
-def _heads(sides: Sides, steps: tuple[int, int], parting: Parting) -> tuple[SideHead, SideHead]:
+def _sealed_address(comparison: UUID, reviewer: Actor, event: UUID) -> str:
+    assert reviewer.user_id is not None
+    seal = seal_step(comparison=comparison, reviewer=reviewer.user_id, event=event)
+    return reverse("comparison-step", args=[comparison, seal])
+
+
+def _heads(sides: Sides, steps: tuple[int, int], *, sealed: bool) -> tuple[SideHead, SideHead]:
+    heads = [side.head_digest.hex() for side in (sides.left, sides.right)]
     left, right = (
         SideHead(
             letter=letter,
             name=f"Continuation {letter}",
             steps=count,
             stopped=side.branch.base + side.head_seq,
-            head=side.head_digest.hex(),
+            head=head,
         )
-        for letter, side, count in zip("AB", (sides.left, sides.right), steps, strict=True)
+        for letter, side, head, count in zip(
+            "AB", (sides.left, sides.right), sides.seals if sealed else heads, steps, strict=True
+        )
     )
     return left, right
 

@@ -41,6 +41,11 @@ urlpatterns = [
     path("comparisons/<uuid:comparison>/", compare.show_comparison, name="comparison"),
     path("comparisons/<uuid:comparison>/label/", compare.label, name="comparison-label"),
     path(
+        "comparisons/<uuid:comparison>/steps/<slug:seal>/",
+        compare.comparison_step,
+        name="comparison-step",
+    ),
+    path(
         "comparisons/<uuid:comparison>/again/", compare.judge_again, name="comparison-judge-again"
     ),
     path("comparisons/<uuid:comparison>/merge/", merge.merge, name="comparison-merge"),

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from branches.domain.terms import ENDED, Status
 from verdicts.adjudication import adjudicate, read_disagreement, reverse_adjudication
+from verdicts.compare_query import SCORES, CompareQuery
 from verdicts.comparisons import (
     label_comparison,
     post_comparison,
@@ -20,7 +21,7 @@ from verdicts.disagreements import ADJUDICATION
 from verdicts.domain.rubric import RUBRIC
 from verdicts.escalations import ESCALATION, resolve, settled_escalations, weigh_waiting
 from verdicts.models import Comparison, Label
-from verdicts.pages import SCORES, CompareQuery, read_compare_page
+from verdicts.pages import read_compare_page
 from verdicts.pairs import COMPARISON
 from verdicts.proposals import propose_finished
 from verel_site.access.actors import Actor
@@ -249,6 +250,7 @@ KINDS: Final = (
         marks={"equal": "skip", "both_bad": "fail"},
         rank=30,
         note="blind",
+        blind=True,
         wide=True,
         undo=_undo_comparison,
         settled=_settled_comparisons,

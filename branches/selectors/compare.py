@@ -3,11 +3,13 @@
 Everything here is bounded: texts are cut, and the words of only so many characters are compared.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final, Literal
 from uuid import UUID
+
+from django.urls import reverse
 
 from branches.domain import terms
 from branches.domain.alignment import (
@@ -31,6 +33,7 @@ from branches.selectors.lineage import iter_lineage, read_lineage
 from branches.triplets import NotSiblings
 
 type Mode = Literal["read", "diff", "final"]
+type Address = Callable[[UUID], str]
 
 SHOWN_CHARACTERS: Final = 6_000
 SHOWN_LINES: Final = 120
@@ -74,6 +77,10 @@ _ENDINGS: Final = {
 }
 
 
+def payload_address(event: UUID) -> str:
+    return reverse("event-payload", args=[event])
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """A branch as it was after `upto` events of its own suffix."""
@@ -102,19 +109,20 @@ class Turn:
 
     `code` is the line beside the name of a call, `text` what stands under it; both are spans of
     `(differs, text)`. `diff` has the lines of an edit inside a file. `cut` counts the characters
-    that are not shown. `fresh` marks what came after the head that the reader saw before.
+    that are not shown, and `whole` is where they are. `fresh` marks what came after the head
+    that the reader saw before.
     """
 
     kind: str
     icon: str
     who: str
     tokens: int
-    event: UUID
     code: Spans = ()
     text: Spans = ()
     diff: tuple[DiffLine, ...] = ()
     diff_cut: int = 0
     cut: int = 0
+    whole: str = ""
     final: bool = False
     fresh: bool = False
 
@@ -188,10 +196,11 @@ def read_rows(
     sealed: bool,
     limit: int,
     seen: Mapping[UUID, int] | None = None,
+    whole: Address = payload_address,
 ) -> Aligned:
     """The aligned suffixes: two queries, whatever their length.
 
-    `sealed` leaves the overrides of both sides out. `seen` gives for a branch the `seq` that the
+    `sealed` leaves the overrides of both sides out. `whole` gives the address of a step's payload. `seen` gives for a branch the `seq` that the
     reader had seen up to; what came later is marked fresh.
     """
     sides = [_suffix(parting, cut, sealed) for cut in (left, right)]
@@ -199,7 +208,7 @@ def read_rows(
     rows = _final_rows(*sides) if mode == "final" else align_suffixes(*sides)
     if mode == "diff":
         rows = _folded_alike(rows)
-    marker = _Marker(elide=mode == "diff", seen=seen or {}, cells=MARK_CELLS)
+    marker = _Marker(elide=mode == "diff", seen=seen or {}, cells=MARK_CELLS, whole=whole)
     drawn = tuple(marker.draw(row) for row in rows[:limit])
     return Aligned(drawn, len(rows), len(steps[0]), len(steps[1]))
 
@@ -251,6 +260,7 @@ class _Marker:
     elide: bool
     seen: Mapping[UUID, int]
     cells: int
+    whole: Address
 
     def draw(self, row: Row) -> PairRow:
         if row.truncated:
@@ -274,7 +284,7 @@ class _Marker:
         if edit is not None:
             _, old, new = edit
             self.cells -= min(len(old), SHOWN_CHARACTERS) * min(len(new), SHOWN_CHARACTERS)
-        return _turn(step, diffs=self.cells >= 0)
+        return _turn(step, self.whole, diffs=self.cells >= 0)
 
     def _marked(self, left: Turn, right: Turn) -> tuple[Turn, Turn]:
         codes = self._words(left.code, right.code)
@@ -307,10 +317,14 @@ def _elided(spans: Spans) -> Spans:
     )
 
 
-def _turn(step: Step, *, diffs: bool = True) -> Turn:
+def _turn(step: Step, whole: Address = payload_address, *, diffs: bool = True) -> Turn:
+    turn = _drawn(step, diffs=diffs)
+    return replace(turn, whole=whole(step.event.event_id)) if turn.cut or turn.diff_cut else turn
+
+
+def _drawn(step: Step, *, diffs: bool) -> Turn:
     tokens = -(-len(step.text) // CHARACTERS_PER_TOKEN)
-    base = Turn(step.kind, _ICONS.get(step.kind, ""), _who(step), tokens, step.event.event_id)
-    base = replace(base, final=step.final)
+    base = Turn(step.kind, _ICONS.get(step.kind, ""), _who(step), tokens, final=step.final)
     if step.kind == "call":
         return _call_turn(step, base, edit_of(step.call) if diffs else None)
     if step.kind == "approval":

@@ -15,6 +15,7 @@ from branches.selectors.run_page import read_detail
 from branches.selectors.run_view import read_view
 from branches.storage.payloads import payload_bytes
 from verel_site.access.projects import request_actor
+from verel_site.kit.downloads import answer_json_file
 from verel_site.kit.htmx import VARY
 from verel_site.kit.snapshots import one_moment
 
@@ -42,11 +43,7 @@ def event(
 def event_payload(request: HttpRequest, event: UUID) -> HttpResponse:
     """The stored payload, byte for byte, as a download that no browser runs or renders."""
     row = read_event(actor=request_actor(request), event_id=event)
-    response = HttpResponse(payload_bytes(row), content_type="application/json")
-    response["Content-Disposition"] = f'attachment; filename="event-{event}.json"'
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    return response
+    return answer_json_file(payload_bytes(row), f"event-{event}.json")
 
 
 @require_GET

@@ -88,6 +88,11 @@ function blank(words) {
 let ready = null;
 let fetching = null;
 
+function keepReady(pane) {
+  ready = pane;
+  root.toggleAttribute("data-next-ready", Boolean(pane));
+}
+
 async function claimNext(passing) {
   const text = await send("/inbox/next/", formBody(passing.map((item) => ["passing", item])));
   return text ? parse(text) : null;
@@ -97,7 +102,7 @@ function prefetch() {
   const here = paneNow().dataset.item;
   if (!here || !paneNow().dataset.claim || ready || fetching) return;
   fetching = claimNext([here])
-    .then((pane) => { ready = pane; })
+    .then(keepReady)
     .catch(() => {})
     .finally(() => { fetching = null; });
 }
@@ -105,7 +110,7 @@ function prefetch() {
 async function takeReady(passing) {
   if (fetching) await fetching;
   const pane = ready;
-  ready = null;
+  keepReady(null);
   if (pane && !passing.includes(pane.dataset.item)) return pane;
   return claimNext(passing);
 }
@@ -126,7 +131,7 @@ function busy(pane, on) {
 
 async function advance(old, url, body) {
   const early = ready;
-  ready = null;
+  keepReady(null);
   if (early) show(early);
   const shown = paneNow();
   busy(shown, true);
@@ -139,7 +144,7 @@ async function advance(old, url, body) {
   } catch (error) {
     busy(shown, false);
     if (early) {
-      ready = early;
+      keepReady(early);
       show(old);
     }
     tell(error);
@@ -173,7 +178,7 @@ const handlers = {
   "data-inbox-next": () => openNext(paneNow().dataset.claim ? [paneNow().dataset.item] : []).catch(tell),
   "data-inbox-form": replacePane,
   "data-inbox-undo": (form, button) => {
-    ready = null;
+    keepReady(null);
     replacePane(form, button).then(() => undoPlace.replaceChildren());
   },
 };

@@ -391,6 +391,7 @@ PAGES: Final[dict[str, Row]] = {
     "GET /contests/<contest>/": READ(),
     "POST /contests/<contest>/merge/": RIGHT(Right.MERGE, ok=409),
     "GET /comparisons/<comparison>/": READ(),
+    "GET /comparisons/<comparison>/steps/<seal>/": READ(ok=404, at={"seal": "0"}),
     "POST /comparisons/<comparison>/label/": RIGHT(
         Right.LABEL, ok=302, body={"choice": "left", "rationale": "x"}
     ),

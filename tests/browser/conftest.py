@@ -32,7 +32,9 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from tests.make import make_project, make_user
 from tests.migrated import copy_static
+from verel_site.access.models import Project
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120.0
@@ -169,6 +171,17 @@ def address(
                 server.wait(10)
             except subprocess.TimeoutExpired:
                 server.kill()
+
+
+@pytest.fixture
+def project(transactional_db: None) -> Project:
+    return make_project("pump")
+
+
+@pytest.fixture
+def ada(project: Project) -> User:
+    """A reviewer."""
+    return make_user(project, name="ada")
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ from branches.models import Branch, Merge, Triplet
 from branches.steering import complete_branch
 from tests.browser.axe import find_faults
 from tests.browser.conftest import OpenAs
+from tests.browser.pages import visit
 from tests.make import (
     append,
     make_draft,
     make_fork,
     make_message,
-    make_project,
     make_run,
     make_user,
 )
@@ -24,11 +24,6 @@ from verdicts.models import Comparison, Label
 from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
 from verel_site.access.projects import actor_of_user
-
-
-@pytest.fixture
-def project(transactional_db: None) -> Project:
-    return make_project("pump")
 
 
 @pytest.fixture
@@ -70,7 +65,7 @@ def key_of_the_right_dose(page: Page) -> str:
 def test_a_pair_is_judged_merged_and_undone_by_keys_alone(
     desk: Page, address: str, pair: tuple[Branch, Branch]
 ) -> None:
-    desk.goto(address + reverse("compare-open", args=[pair[0].run_id]))
+    visit(desk, address + reverse("compare-open", args=[pair[0].run_id]))
     desk.keyboard.press("Control+Enter")
     expect(desk.get_by_role("heading", level=1)).to_have_text("Which continuation is better?")
     submit = desk.get_by_role("button", name="Submit")
@@ -104,7 +99,7 @@ def test_a_pair_is_judged_merged_and_undone_by_keys_alone(
 def test_a_draft_outlives_a_change_of_reading_mode_and_keys_sleep_while_typing(
     desk: Page, address: str, pair: tuple[Branch, Branch], ines: User
 ) -> None:
-    desk.goto(address + reverse("comparison", args=[open_pair(pair, ines).pk]))
+    visit(desk, address + reverse("comparison", args=[open_pair(pair, ines).pk]))
     why = desk.get_by_label("Why")
     why.fill("a better base")
     why.press("x")
@@ -147,7 +142,7 @@ def test_the_pages_have_no_fault_that_axe_finds_and_do_not_spill(
     comparison = reverse("comparison", args=[open_pair(pair, ines).pk])
 
     def look(path: str) -> None:
-        desk.goto(address + path)
+        visit(desk, address + path)
         assert find_faults(desk) == [], path
         assert desk.evaluate("document.documentElement.scrollWidth") <= across, path
 

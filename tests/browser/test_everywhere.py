@@ -20,7 +20,7 @@ from tests.access.world import World
 from tests.api_client import Api, data
 from tests.browser.axe import find_faults
 from tests.browser.conftest import OpenAs
-from tests.browser.test_inbox import SERIOUS
+from tests.browser.pages import SERIOUS
 from tests.verdicts.make import make_issue, push
 from verdicts.comparisons import draw_sides, label_comparison, open_comparison
 from verel_site.access.actors import SYSTEM

@@ -3,33 +3,24 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenAs
-from tests.make import make_project, make_run, make_user
+from tests.browser.pages import assert_reachable, visit, wait_until_heard
+from tests.make import make_run
 from verel_site.access.models import Project
 
-SERIOUS = ("serious", "critical")
 HOSTILE = "<img src=x onerror=alert(1)><dialog open>Sign in again</dialog> dose"
 
 
-@pytest.fixture
-def project(transactional_db: None) -> Project:
-    project = make_project("pump")
+@pytest.fixture(autouse=True)
+def run(project: Project) -> None:
     make_run(project, goal="Cap the bolus")
-    return project
-
-
-@pytest.fixture
-def ada(project: Project) -> User:
-    return make_user(project, name="ada")
 
 
 def open_palette(page: Page, address: str) -> None:
-    page.goto(f"{address}/p/pump/runs/")
-    page.wait_for_load_state("networkidle")
+    visit(page, f"{address}/p/pump/runs/")
     page.keyboard.press("Control+k")
     expect(page.get_by_role("combobox", name="Search or jump")).to_be_focused()
     expect(page.get_by_role("option").first).to_be_visible()
@@ -44,8 +35,7 @@ def test_what_is_typed_and_entered_at_once_leads_to_what_was_typed(
     page.keyboard.type("bolus")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("/runs/[0-9a-f-]{36}/"))
-    # The scripts of the new page hear keys once it is loaded.
-    page.wait_for_load_state("load")
+    wait_until_heard(page)
     page.keyboard.press("Control+k")
     expect(page.get_by_role("option").first).to_be_visible()
     page.keyboard.type("memory")
@@ -66,8 +56,7 @@ def test_arrows_choose_escape_closes_and_the_focus_comes_back(
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowUp")
     expect(selected).to_contain_text("Sign out")
-    found = Axe().run(page)
-    assert not [one for one in found.response["violations"] if one["impact"] in SERIOUS]
+    assert_reachable(page)
     page.keyboard.press("Escape")
     expect(page.locator("dialog[open]")).to_have_count(0)
     # The keys of the page are awake again.

@@ -1,11 +1,12 @@
 """The failure ledger in a real browser: found, looked at, put into quarantine and taken back."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
+from tests.browser.axe import find_faults
 from tests.browser.conftest import OpenAs
+from tests.browser.pages import visit
 from tests.make import append, make_message, make_project, make_run, make_user
 from tests.verdicts.make import make_issue, push
 from verdicts.admission import read_gate
@@ -13,7 +14,6 @@ from verdicts.models import Failure, FailureEntry
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
 
-AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 CLAMP = {"message": "assert 3 == 4 where 3 = clamp(5, 0, 3)", "locator": "tests/test_clamp.py::cap"}
 
 
@@ -34,15 +34,14 @@ def project(transactional_db: None) -> Project:
 
 
 def accessible(page: Page) -> None:
-    found = Axe().run(page, options={"runOnly": AXE_TAGS})
-    assert found.violations_count == 0, found.generate_report()
+    assert find_faults(page) == []
 
 
 def test_a_curator_finds_what_came_back_and_quarantines_and_lifts_it(
     project: Project, open_as: OpenAs, address: str
 ) -> None:
     page = open_as(make_user(project, role=Role.CURATOR, first_name="Ada"))
-    page.goto(address + reverse("gate-ledger", args=[project.slug]))
+    visit(page, address + reverse("gate-ledger", args=[project.slug]))
     rows = page.locator(".ledger-table tbody tr")
     expect(rows).to_have_count(5)
     accessible(page)
@@ -76,6 +75,6 @@ def test_a_turn_of_the_history_leads_to_its_head_in_the_tree(
 ) -> None:
     page = open_as(make_user(project))
     failure = Failure.objects.get(locator=CLAMP["locator"])
-    page.goto(f"{address}{reverse('gate-ledger', args=[project.slug])}?failure={failure.pk}")
+    visit(page, f"{address}{reverse('gate-ledger', args=[project.slug])}?failure={failure.pk}")
     page.locator(".ledger-turns li").last.get_by_role("link").first.click()
     expect(page.locator("#event-detail")).to_contain_text("Next.")

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, WebSocketR
 
 from branches.models import Event
 from tests import make
-from tests.browser.test_inbox import READY, open_inbox, pane, post, write
+from tests.browser.inbox_page import READY, open_inbox, pane, post, write
+from tests.browser.pages import visit
 from verdicts.comparisons import open_comparison
 from verdicts.escalations import Cause, escalate
 from verel_site.access.actors import SYSTEM
@@ -47,16 +48,6 @@ def seat(browser: Browser, address: str, transactional_db: None) -> Iterator[Sea
     for context in contexts:
         context.close()
     assert not faults, faults
-
-
-@pytest.fixture
-def project(transactional_db: None) -> Project:
-    return make.make_project()
-
-
-@pytest.fixture
-def ada(project: Project) -> User:
-    return make.make_user(project, name="ada")
 
 
 @pytest.fixture
@@ -113,7 +104,7 @@ def test_two_people_see_what_the_other_decides_and_holds(
     post(project, 4)
     here, there = seat(ada), seat(tom)
     for page in (here, there):
-        page.goto(f"{address}/inbox/")
+        visit(page, f"{address}/inbox/")
         expect(page.locator("[data-live-state]")).to_have_text("Live")
     open_inbox(here, address)
     held = there.locator(f"#inbox-queue [data-item='{pane(here)}']")
@@ -149,13 +140,13 @@ def test_whoever_looks_at_the_same_thing_is_named_until_they_go(
     )
     here, there = seat(ada), seat(tom)
     for path in (f"runs/{run.pk}", f"comparisons/{comparison.pk}", f"inbox/{item.pk}"):
-        here.goto(f"{address}/{path}/")
+        visit(here, f"{address}/{path}/")
         seen = here.locator("[data-presence]").first
         expect(seen).to_be_hidden()
-        there.goto(f"{address}/{path}/")
+        visit(there, f"{address}/{path}/")
         expect(seen).to_have_text("tom is reviewing")
         expect(there.locator("[data-presence]").first).to_have_text("ada is reviewing")
-        there.goto(f"{address}/account/")
+        visit(there, f"{address}/account/")
         expect(seen).to_be_hidden()
 
 
@@ -165,7 +156,7 @@ def test_a_list_that_was_cut_off_has_every_item_once_when_the_line_is_back(
     post(project, 3)
     page = seat(ada)
     line = Line(page)
-    page.goto(f"{address}/inbox/?kind=escalation")
+    visit(page, f"{address}/inbox/?kind=escalation")
     expect(page.locator("[data-live-state]")).to_have_text("Live")
     line.cut()
     expect(page.locator("[data-live-state]")).to_have_text("Reconnecting")
@@ -188,7 +179,7 @@ def test_a_run_that_was_cut_off_has_every_event_once_and_in_order_when_the_line_
     make.append(trunk, *[make.make_message("assistant", f"m{number}") for number in range(5)])
     page = seat(ada)
     line = Line(page)
-    page.goto(f"{address}/runs/{run.pk}/")
+    visit(page, f"{address}/runs/{run.pk}/")
     expect(page.locator("[data-live-state]")).to_have_text("Live")
     make.append(trunk, make.make_message("assistant", "before"))
     expect(page.locator(".event-row", has_text="before")).to_have_count(1)

@@ -1,31 +1,18 @@
 """Keys that a person has chosen, pressed in a real browser."""
 
-import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenAs
-from tests.browser.test_inbox import SERIOUS, open_inbox, pane, post
-from tests.make import make_project, make_user
+from tests.browser.inbox_page import open_inbox, pane, post
+from tests.browser.pages import assert_reachable, visit, wait_until_heard
 from verel_site.access.models import Preferences, Project
 from verel_site.inbox.models import Decision, Item
 
 
-@pytest.fixture
-def project(transactional_db: None) -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def ada(project: Project) -> User:
-    return make_user(project, name="ada")
-
-
 def give(page: Page, address: str, **keys: str) -> None:
     """Presses keys into the fields of acts; `__` stands for the point."""
-    page.goto(f"{address}/account/")
-    page.wait_for_load_state("networkidle")
+    visit(page, f"{address}/account/")
     for act, pressed in keys.items():
         page.locator(f"[name='key-{act.replace('__', '.')}']").focus()
         for key in pressed.split():
@@ -40,11 +27,11 @@ def test_a_key_that_was_given_decides_and_the_usual_one_no_longer(
     page = open_as(ada)
     give(page, address, escalation__dismiss="q", rows__next="i", go__inbox="g q")
     expect(page.get_by_role("status").first).to_contain_text("Your keys are kept")
-    page.wait_for_load_state("networkidle")
+    wait_until_heard(page)
     page.keyboard.press("g")
     page.keyboard.press("q")
     expect(page.get_by_role("heading", level=1)).to_have_text("4 items wait for you")
-    page.wait_for_load_state("networkidle")
+    wait_until_heard(page)
     current = page.locator("#inbox-queue [data-row][aria-current]")
     page.keyboard.press("j")
     expect(current).to_have_count(0)
@@ -74,8 +61,7 @@ def test_a_clash_is_told_at_its_field_and_reset_brings_all_back(
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_have_value("c")
     expect(page.locator("#fault-inbox\\.skip")).to_contain_text("is already “Comment”")
-    found = Axe().run(page)
-    assert not [one for one in found.response["violations"] if one["impact"] in SERIOUS]
+    assert_reachable(page)
     field.focus()
     page.keyboard.press("Backspace")
     expect(field).to_have_value("")

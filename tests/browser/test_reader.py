@@ -3,7 +3,6 @@ in anew."""
 
 import re
 
-import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
@@ -11,18 +10,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests import make
 from tests.browser.conftest import OpenAs
-from tests.browser.test_inbox import READY, open_inbox, pane, post
+from tests.browser.inbox_page import READY, open_inbox, pane, post
+from tests.browser.pages import visit
 from verel_site.access.models import Project
-
-
-@pytest.fixture
-def project(transactional_db: None) -> Project:
-    return make.make_project("pump")
-
-
-@pytest.fixture
-def ada(project: Project) -> User:
-    return make.make_user(project, name="ada")
 
 
 def test_the_first_page_after_signing_in_is_told_in_the_browsers_zone(
@@ -88,8 +78,7 @@ def test_the_focus_is_on_the_page_after_a_run_put_in_another_event_and_a_drawer_
     run, trunk = make.make_run(project)
     make.append(trunk, *[make.make_message("assistant", f"m{number}") for number in range(4)])
     page = open_as(ada)
-    page.goto(f"{address}/runs/{run.pk}/")
-    page.wait_for_load_state("networkidle")
+    visit(page, f"{address}/runs/{run.pk}/")
     for _ in range(2):
         page.keyboard.press("k")
     assert_focus_is_kept(page)

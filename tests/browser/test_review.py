@@ -1,11 +1,9 @@
 """A hundred pairs judged by keys alone, and each answer to an agent's question."""
 
-import time
 from itertools import combinations, islice
 from typing import Any
 from uuid import uuid4
 
-import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
@@ -13,7 +11,7 @@ from branches.domain import terms
 from branches.models import Approval
 from tests import make
 from tests.browser.conftest import OpenAs
-from tests.browser.test_inbox import MEDIAN_MS, READY, open_inbox, pane
+from tests.browser.inbox_page import READY, open_inbox, pane
 from verdicts.comparisons import open_comparison
 from verdicts.models import Label
 from verel_site.access.actors import SYSTEM
@@ -24,16 +22,6 @@ PAIRS = 100
 # Fifteen continuations of one fork make a hundred and five pairs.
 FORKS = 15
 CHOICES = {"a": "left", "b": "right", "e": "equal", "x": "both_bad"}
-
-
-@pytest.fixture
-def project(transactional_db: None) -> Project:
-    return make.make_project()
-
-
-@pytest.fixture
-def ada(project: Project) -> User:
-    return make.make_user(project, name="ada")
 
 
 def make_pairs(project: Project) -> None:
@@ -57,16 +45,13 @@ def test_a_hundred_comparisons_are_decided_by_keys_alone(
     assert Item.objects.filter(kind="comparison", state="open").count() == PAIRS
     page = open_as(ada)
     open_inbox(page, address)
-    took: list[float] = []
     for number in range(PAIRS):
         here = pane(page)
         # Every tenth says more than which is better.
         if number % 10 == 0:
             page.keyboard.press("1")
-        began = time.perf_counter()
         page.keyboard.press(list(CHOICES)[number % len(CHOICES)])
         page.locator(f"#inbox-pane:not([data-item='{here}'])").wait_for(state="attached")
-        took.append((time.perf_counter() - began) * 1000)
         if number < PAIRS - 1:
             page.locator(READY).wait_for(state="attached")
     expect(page.locator("#inbox-pane")).to_contain_text("Nothing more is free")
@@ -75,8 +60,6 @@ def test_a_hundred_comparisons_are_decided_by_keys_alone(
     assert Label.objects.count() == PAIRS
     assert set(Label.objects.values_list("choice", flat=True)) == set(CHOICES.values())
     assert Label.objects.exclude(scores={}).count() == PAIRS // 10
-    # What is next is on the page before the key is up.
-    assert sorted(took)[PAIRS // 2] < MEDIAN_MS, sorted(took)
 
 
 def ask(project: Project, **extra: Any) -> Approval:

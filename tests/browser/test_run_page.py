@@ -15,6 +15,7 @@ from tests import make
 from tests.branches.story import Story, tell_story
 from tests.browser.axe import find_faults
 from tests.browser.conftest import OpenAs
+from tests.browser.pages import visit, wait_until_heard
 from tests.verdicts.make import push
 
 COOKIE = "sessionid"
@@ -33,7 +34,7 @@ def reviewer(story: Story) -> User:
 @pytest.fixture
 def page(open_as: OpenAs, address: str, story: Story, reviewer: User) -> Page:
     opened = open_as(reviewer)
-    opened.goto(f"{address}/runs/{story.run.pk}/")
+    visit(opened, f"{address}/runs/{story.run.pk}/")
     expect(opened.locator("[data-live-state]")).to_have_text("Live")
     return opened
 
@@ -51,7 +52,7 @@ def expect_selected(page: Page, row_id: str) -> None:
 
 
 def test_j_and_k_move_and_the_detail_follows(page: Page, story: Story) -> None:
-    page.goto(f"{page.url}?event={story.event(6).event_id}")
+    visit(page, f"{page.url}?event={story.event(6).event_id}")
     page.keyboard.press("j")
     expect_selected(page, row(story, 7))
     expect(page.locator("#event-detail h2")).to_have_text("Thought")
@@ -62,17 +63,18 @@ def test_j_and_k_move_and_the_detail_follows(page: Page, story: Story) -> None:
 
 
 def test_the_address_is_a_deep_link_that_survives_a_reload(page: Page, story: Story) -> None:
-    page.goto(f"{page.url}?event={story.event(6).event_id}")
+    visit(page, f"{page.url}?event={story.event(6).event_id}")
     page.keyboard.press("j")
     wanted = str(story.event(7).event_id)
     page.wait_for_url(f"**?event={wanted}")
     page.reload()
+    wait_until_heard(page)
     expect_selected(page, f"e-{wanted}")
     expect(page.locator("#event-detail h2")).to_have_text("Thought")
 
 
 def test_h_and_l_fold_a_call_and_j_skips_what_is_folded(page: Page, story: Story) -> None:
-    page.goto(f"{page.url}?event={story.event(3).event_id}")
+    visit(page, f"{page.url}?event={story.event(3).event_id}")
     result = page.locator(f"#{row(story, 4)}")
     expect(result).to_be_hidden()
     page.keyboard.press("j")
@@ -88,7 +90,7 @@ def test_h_and_l_fold_a_call_and_j_skips_what_is_folded(page: Page, story: Story
 
 
 def test_e_finds_the_next_error_and_brackets_the_forks(page: Page, story: Story) -> None:
-    page.goto(f"{page.url}?event={story.event(2).event_id}")
+    visit(page, f"{page.url}?event={story.event(2).event_id}")
     page.keyboard.press("e")
     expect_selected(page, row(story, 6))
     page.keyboard.press("]")
@@ -102,6 +104,7 @@ def test_search_marks_hits_and_n_goes_on(page: Page, story: Story) -> None:
     expect(page.locator(".event-row mark").first).to_have_text("pytest")
     make.append(story.trunk, make.make_message("assistant", "pytest is green"))
     page.reload()
+    wait_until_heard(page)
     expect(page.locator("[data-hit-place]")).to_have_text("1")
     page.keyboard.press("n")
     expect(page.locator("[data-hit-place]")).to_have_text("2")
@@ -122,7 +125,7 @@ def test_the_bars_field_finds_an_event_and_opens_it_in_place(page: Page, story: 
 
 
 def test_the_drawer_previews_and_forks_by_keyboard(page: Page, story: Story) -> None:
-    page.goto(f"{page.url}?event={story.event(7).event_id}")
+    visit(page, f"{page.url}?event={story.event(7).event_id}")
     page.keyboard.press("f")
     field = page.get_by_label("Override", exact=False).and_(page.locator("textarea"))
     expect(field).to_be_focused()
@@ -144,7 +147,7 @@ def test_the_agents_events_arrive_on_the_new_branch_without_a_reload(
     page: Page, story: Story, address: str
 ) -> None:
     fork = Branch.objects.get(run=story.run, number=1)
-    page.goto(f"{address}/runs/{story.run.pk}/?branch={fork.pk}")
+    visit(page, f"{address}/runs/{story.run.pk}/?branch={fork.pk}")
     expect(page.locator("[data-live-state]")).to_have_text("Live")
     make.append(fork, make.make_message("assistant", "I leave the tests alone."))
     arrived = page.locator(f"#{row(story, fork.head_seq, fork)}")
@@ -166,7 +169,7 @@ def test_a_fork_made_elsewhere_appears_in_the_rail_and_in_the_lanes(
 
 
 def test_escape_closes_the_drawer_and_the_focus_returns(page: Page, story: Story) -> None:
-    page.goto(f"{page.url}?event={story.event(7).event_id}")
+    visit(page, f"{page.url}?event={story.event(7).event_id}")
     page.keyboard.press("f")
     expect(page.locator("#override")).to_be_focused()
     page.keyboard.type("half a thought")
@@ -179,7 +182,7 @@ def test_escape_closes_the_drawer_and_the_focus_returns(page: Page, story: Story
 
 
 def test_keys_under_an_open_drawer_are_out_of_reach(page: Page, story: Story) -> None:
-    page.goto(f"{page.url}?event={story.event(7).event_id}")
+    visit(page, f"{page.url}?event={story.event(7).event_id}")
     page.keyboard.press("f")
     expect(page.locator("#override")).to_be_focused()
     page.keyboard.press("Escape")
@@ -188,7 +191,7 @@ def test_keys_under_an_open_drawer_are_out_of_reach(page: Page, story: Story) ->
 
 
 def test_a_refused_fork_is_told_in_the_drawer(page: Page, story: Story) -> None:
-    page.goto(f"{page.url}?event={story.event(7).event_id}")
+    visit(page, f"{page.url}?event={story.event(7).event_id}")
     page.keyboard.press("f")
     expect(page.locator("#override")).to_be_focused()
     page.get_by_label("Branch name").fill("Kept")
@@ -203,7 +206,7 @@ def test_older_rows_load_when_they_come_near_and_the_list_stays_bounded(
 ) -> None:
     make.append(story.trunk, *[make.make_message("assistant", f"m{n}") for n in range(900)])
     page = open_as(reviewer)
-    page.goto(f"{address}/runs/{story.run.pk}/")
+    visit(page, f"{address}/runs/{story.run.pk}/")
     rows = page.locator(".event-row")
     expect(rows).to_have_count(FIRST_ROWS)
     pane, edge = page.locator("#run-events"), page.locator("[data-edge=earlier]")
@@ -224,7 +227,7 @@ def test_away_from_the_tail_the_pill_counts_and_leads_there(
 ) -> None:
     make.append(story.trunk, *[make.make_message("assistant", f"m{n}") for n in range(150)])
     page = open_as(reviewer)
-    page.goto(f"{address}/runs/{story.run.pk}/?event={story.event(20).event_id}")
+    visit(page, f"{address}/runs/{story.run.pk}/?event={story.event(20).event_id}")
     expect(page.locator("[data-live-state]")).to_have_text("Live")
     make.append(story.trunk, *[make.make_message("assistant", f"new {n}") for n in range(3)])
     expect(page.locator("[data-pill]")).to_contain_text("3 new")
@@ -242,7 +245,7 @@ def ask(story: Story) -> Approval:
 
 def test_an_approval_is_accepted_with_one_key(page: Page, story: Story, address: str) -> None:
     approval = ask(story)
-    page.goto(f"{address}/events/{story.event(approval.request_seq).event_id}/")
+    visit(page, f"{address}/events/{story.event(approval.request_seq).event_id}/")
     expect(page.locator("[data-stasis]")).to_be_visible()
     page.keyboard.press("a")
     expect(page.locator("[data-stasis]")).to_have_count(0)
@@ -254,7 +257,7 @@ def test_an_answer_given_elsewhere_takes_the_buttons_away(
     page: Page, story: Story, address: str
 ) -> None:
     approval = ask(story)
-    page.goto(f"{address}/events/{story.event(approval.request_seq).event_id}/")
+    visit(page, f"{address}/events/{story.event(approval.request_seq).event_id}/")
     expect(page.locator("[data-live-state]")).to_have_text("Live")
     answer_approval(
         approval_id=approval.pk,
@@ -267,7 +270,7 @@ def test_an_answer_given_elsewhere_takes_the_buttons_away(
 
 def test_e_edits_an_approval_before_it_is_accepted(page: Page, story: Story, address: str) -> None:
     approval = ask(story)
-    page.goto(f"{address}/events/{story.event(approval.request_seq).event_id}/")
+    visit(page, f"{address}/events/{story.event(approval.request_seq).event_id}/")
     page.keyboard.press("e")
     page.get_by_label("Arguments").fill('{"remote": "fork"}')
     page.get_by_role("button", name="Approve as edited").click()
@@ -280,7 +283,7 @@ def test_an_edit_in_progress_takes_the_plain_accept_away_and_is_sent_from_the_fi
     page: Page, story: Story, address: str
 ) -> None:
     approval = ask(story)
-    page.goto(f"{address}/events/{story.event(approval.request_seq).event_id}/")
+    visit(page, f"{address}/events/{story.event(approval.request_seq).event_id}/")
     page.keyboard.press("e")
     field = page.get_by_label("Arguments")
     expect(field).to_be_focused()
@@ -301,7 +304,7 @@ def test_an_edit_in_progress_takes_the_plain_accept_away_and_is_sent_from_the_fi
 def test_on_a_narrow_screen_a_tapped_row_leads_to_its_detail(page: Page, story: Story) -> None:
     make.append(story.trunk, *[make.make_message("assistant", f"m{n}") for n in range(60)])
     page.set_viewport_size({"width": 390, "height": 700})
-    page.goto(f"{page.url}?event={story.event(7).event_id}")
+    visit(page, f"{page.url}?event={story.event(7).event_id}")
     page.locator(f"#{row(story, 6)}").click()
     expect(page.locator("#event-detail h2")).to_have_text("Tool result")
     expect(page.locator("#event-detail")).to_be_in_viewport()
@@ -311,7 +314,7 @@ def test_on_a_narrow_screen_the_kinds_of_a_search_are_one_line_over_its_hits(
     page: Page, story: Story, address: str
 ) -> None:
     page.set_viewport_size({"width": 390, "height": 700})
-    page.goto(f"{address}/p/{story.project.slug}/search/?q=bolus")
+    visit(page, f"{address}/p/{story.project.slug}/search/?q=bolus")
     rail = page.get_by_role("navigation", name="Kinds of event").bounding_box()
     hit = page.locator(".hit-row").first.bounding_box()
     assert rail is not None
@@ -352,24 +355,24 @@ def test_axe_finds_nothing_in_either_theme(
     run = f"{address}/runs/{story.run.pk}/"
     if place == "approval":
         approval = ask(story)
-        page.goto(f"{run}?event={story.event(approval.request_seq).event_id}")
+        visit(page, f"{run}?event={story.event(approval.request_seq).event_id}")
     elif place == "drawer":
-        page.goto(f"{run}?event={story.event(5).event_id}")
+        visit(page, f"{run}?event={story.event(5).event_id}")
         page.keyboard.press("f")
         expect(page.locator("#override")).to_be_focused()
         page.keyboard.type("Stop.\nDose = 50mg")
         expect(page.locator("#fork-patches ins")).to_have_text("50mg")
     elif place == "fork":
-        page.goto(f"{address}/events/{story.event(5).event_id}/fork/")
+        visit(page, f"{address}/events/{story.event(5).event_id}/fork/")
     elif place == "list":
-        page.goto(f"{address}/p/{story.project.slug}/runs/")
+        visit(page, f"{address}/p/{story.project.slug}/runs/")
     assert find_faults(page) == []
 
 
 def test_a_verdict_that_comes_late_is_told_in_the_rail_on_the_row_and_in_the_detail(
     page: Page, story: Story
 ) -> None:
-    page.goto(f"{page.url}?event={story.event(7).event_id}")
+    visit(page, f"{page.url}?event={story.event(7).event_id}")
     expect(page.locator("[data-live-state]")).to_have_text("Live")
     push(story.trunk, summary="214 passed")
     told = page.locator(f"#run-rail [data-branch='{story.trunk.pk}'] .verdict")

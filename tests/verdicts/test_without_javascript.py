@@ -16,6 +16,7 @@ from tests.access.world import World
 from tests.branches.story import Story, tell_story
 from tests.make import append, make_message, make_user
 from tests.verdicts.make import push
+from verdicts.models import SideOrder
 from verel_site.access.rights import Role
 
 pytestmark = pytest.mark.django_db
@@ -77,7 +78,8 @@ def test_from_reading_over_a_fork_and_a_judgement_to_a_merge_and_back(
     pair = client.get(
         f"/runs/{story.run.pk}/compare/?left={fork.pk}&right={story.trunk.pk}", follow=True
     )
-    side = "left" if f"{fork.head_digest.hex()}" in _value(pair, "left_head") else "right"
+    drawn = SideOrder.objects.get()
+    side = "left" if (drawn.comparison.first_id == fork.pk) != drawn.swapped else "right"
     judged = press(client, pair, "/label/", choice=side, rationale="stays below")
     merged = press(client, judged, "/merge/")
     merge = Merge.objects.get()
@@ -85,11 +87,6 @@ def test_from_reading_over_a_fork_and_a_judgement_to_a_merge_and_back(
     press(client, merged, "/revert/", reason="the wrong one")
     merge.refresh_from_db()
     assert merge.revert_reason == "the wrong one"
-
-
-def _value(page: Any, name: str) -> str:
-    forms = Forms(page.content.decode()).found.values()
-    return next(form[name] for form in forms if name in form)
 
 
 class Links(HTMLParser):

@@ -10,7 +10,7 @@ from verdicts.api.serializers import LabelRequestSerializer, LabelSerializer, Si
 from verdicts.comparisons import MAX_TEXT, Side, draw_sides, label_comparison
 from verdicts.domain.labels import Choice
 from verdicts.models import Label
-from verdicts.selectors import read_comparison
+from verdicts.selectors import own_label, read_comparison
 from verel_site.access.endpoints import Endpoint, documented
 from verel_site.access.idempotency import Answer, answer_once
 from verel_site.kit.bodies import Body
@@ -27,8 +27,12 @@ FIELDS = (
 )
 
 
-def _side_json(side: Side) -> dict[str, Any]:
-    return {"head_digest": side.head_digest.hex(), "steps": side.branch.base + side.head_seq}
+def _side_json(side: Side, seal: str, *, judged: bool) -> dict[str, Any]:
+    return {
+        "seal": seal,
+        "head_digest": side.head_digest.hex() if judged else None,
+        "steps": side.branch.base + side.head_seq,
+    }
 
 
 def label_json(label: Label) -> dict[str, Any]:
@@ -47,9 +51,16 @@ class ComparisonSides(Endpoint):
     @documented(answers={200: SidesSerializer}, writes=True)
     def post(self, request: Request, comparison: UUID) -> Response:
         """The order of sides of whoever asks: drawn at random the first time, and kept. Which branch
-        is which stays sealed until the label."""
+        is which stays sealed until the label: a `seal` stands for the head, and is what a label
+        shows as `seen_heads`."""
         sides = draw_sides(comparison_id=comparison, reviewer=self.actor)
-        return Response({"left": _side_json(sides.left), "right": _side_json(sides.right)})
+        found = read_comparison(actor=self.actor, comparison_id=comparison)
+        judged = own_label(actor=self.actor, comparison=found) is not None
+        left, right = (
+            _side_json(side, seal, judged=judged)
+            for side, seal in zip((sides.left, sides.right), sides.seals, strict=True)
+        )
+        return Response({"left": left, "right": right})
 
 
 class ComparisonLabel(Endpoint):

@@ -422,7 +422,12 @@ class SuiteResultSerializer(Shape):
 
 
 class SideSerializer(Shape):
-    head_digest = serializers.CharField(help_text="SHA-256, hexadecimal")
+    seal = serializers.CharField(
+        help_text="stands for the head: made for this reviewer and this pair alone"
+    )
+    head_digest = serializers.CharField(
+        allow_null=True, help_text="SHA-256, hexadecimal; null until the reviewer has judged"
+    )
     steps = serializers.IntegerField()
 
 
@@ -447,7 +452,7 @@ class LabelRequestSerializer(Shape):
     )
     claim = serializers.UUIDField(required=False, help_text="of the pair's item in the inbox")
     seen_heads = serializers.DictField(
-        required=False, help_text="left and right: the digests that were looked at"
+        required=False, help_text="left and right: the seals, or the digests, that were looked at"
     )
 
 

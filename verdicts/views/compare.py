@@ -14,6 +14,7 @@ from branches.models import Branch, Run
 from branches.selectors.compare import Offer, offer_pairs
 from branches.selectors.events import read_run
 from branches.selectors.run_lines import read_lines
+from verdicts.compare_query import CompareQuery, Draft
 from verdicts.comparisons import (
     AlreadyLabelled,
     BadLabel,
@@ -30,16 +31,16 @@ from verdicts.corrections import NothingCorrected
 from verdicts.models import Comparison, Contest
 from verdicts.pages import (
     ComparePage,
-    CompareQuery,
-    Draft,
     Notice,
     read_compare_page,
 )
 from verdicts.reversal import merges_on_label
+from verdicts.sealed_steps import read_sealed_payload
 from verdicts.selectors import own_label, read_comparison
 from verel_site.access.actors import Actor
 from verel_site.access.projects import request_actor, show_project
 from verel_site.access.rights import Right
+from verel_site.kit.downloads import answer_json_file
 from verel_site.kit.htmx import render_page
 from verel_site.kit.queries import read_uuid
 from verel_site.kit.refusals import Refusal
@@ -129,6 +130,14 @@ def show_comparison(request: HttpRequest, comparison: UUID) -> HttpResponse:
     query = CompareQuery.read(request.GET)
     page = read_compare_page(actor=actor, comparison_id=comparison, query=query)
     return render_compare(request, page)
+
+
+@require_safe
+@login_required
+def comparison_step(request: HttpRequest, comparison: UUID, seal: str) -> HttpResponse:
+    """The payload of a step that is cut on the page, while which branch it is of is sealed."""
+    data = read_sealed_payload(actor=request_actor(request), comparison_id=comparison, seal=seal)
+    return answer_json_file(data, "step.json")
 
 
 def render_compare(request: HttpRequest, page: ComparePage, *, status: int = 200) -> HttpResponse:

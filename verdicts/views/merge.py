@@ -16,8 +16,9 @@ from branches.models import Branch, Merge, MergeLoser, Triplet
 from branches.selectors.listings import read_merge
 from branches.selectors.run_lines import read_lines
 from branches.storage.pairs import column_json
+from verdicts.compare_query import CompareQuery, Draft
 from verdicts.merging import merge_correction, merge_preferred
-from verdicts.pages import CompareQuery, Draft, Notice, read_compare_page
+from verdicts.pages import Notice, read_compare_page
 from verdicts.panels import (
     GRANULARITY_WORDS,
     GateLine,

@@ -71,7 +71,8 @@ class Kind:
     `settled` names, of many items, those whose subject waits no more, with the reason in words;
     `find_waits` posts what waits and has no item yet, at most so many, and counts them.
     `undo` is None for what cannot be taken back once it is given. `marks` are the verdict glyphs
-    of answers in the strip of the last ten; an answer without one passed something on.
+    of answers in the strip of the last ten; an answer without one passed something on. What others
+    say beside an item of a `blind` kind is sealed from whoever has yet to answer it.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Kind:
     rank: int = 50
     note: str = ""
     wide: bool = False
+    blind: bool = False
     undo: Callable[[Decision, Actor, str], None] | None = None
     bulk: frozenset[str] = frozenset()
     settled: Callable[[Sequence[Item]], Mapping[UUID, str]] = lambda items: {}

@@ -168,6 +168,7 @@ class Pane:
     claim: Claim | None
     comments: tuple[tuple[str, Comment], ...]
     comments_cut: bool
+    comments_sealed: bool
     people: tuple[tuple[int, str], ...]
     given: Mark | None
     suffix: str
@@ -466,7 +467,14 @@ def read_pane(
     claims = Claim.objects.filter(item=item, expires_at__gt=timezone.now())
     held = list(claims.select_related("reviewer").order_by("expires_at"))
     blocked = showing.blocked or _blocked(item, held, reviewer, given)
-    comments = list(item.comments.select_related("author").order_by("-pk")[: MAX_COMMENTS + 1])
+    said = item.comments.select_related("author").order_by("-pk")
+    # What others say of a blind kind may tell how they answer.
+    open_comments = (
+        said.filter(author_id=reviewer)
+        if kind.blind and given is None and item.state == OPEN
+        else said
+    )
+    comments = list(open_comments[: MAX_COMMENTS + 1])
     return Pane(
         item=item,
         kind=kind,
@@ -480,6 +488,7 @@ def read_pane(
         claim=next((claim for claim in held if claim.reviewer_id == reviewer), None),
         comments=tuple((person_name(row.author), row) for row in reversed(comments[:MAX_COMMENTS])),
         comments_cut=len(comments) > MAX_COMMENTS,
+        comments_sealed=open_comments is not said,
         people=_people(item, kind),
         given=tell_decision(given) if given else None,
         suffix=query.suffix,

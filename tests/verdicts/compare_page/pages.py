@@ -48,8 +48,13 @@ def heads(comparison: Comparison, user: User) -> dict[str, str]:
     }
 
 
+def seals(comparison: Comparison, user: User) -> dict[str, str]:
+    left, right = sides_of(comparison, user).seals
+    return {"left_head": left, "right_head": right}
+
+
 def submit(client: Client, comparison: Comparison, user: User, **fields: str) -> HttpResponse:
-    form = heads(comparison, user) | fields
+    form = seals(comparison, user) | fields
     return client.post(reverse("comparison-label", args=[comparison.pk]), form)  # type: ignore[return-value]
 
 

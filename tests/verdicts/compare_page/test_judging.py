@@ -17,9 +17,9 @@ from tests.make import (
     make_message,
 )
 from tests.verdicts.compare_page.pages import (
-    heads,
     open_pair,
     page_of,
+    seals,
     side_of,
     submit,
     words,
@@ -227,7 +227,7 @@ def test_a_moved_head_is_a_409_that_shows_what_is_new_and_keeps_the_draft(
 ) -> None:
     page_of(client, comparison)
     good = pair[0]
-    seen = heads(comparison, ines) | {
+    seen = seals(comparison, ines) | {
         "choice": side_of(comparison, ines, good),
         "rationale": "it keeps the cap",
     }
