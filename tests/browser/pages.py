@@ -1,11 +1,11 @@
 """What tests do with any page: open it, and wait until it hears them."""
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.axe import find_faults
 
 SERIOUS = ("serious", "critical")
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 def wait_until_heard(page: Page) -> None:

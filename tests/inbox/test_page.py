@@ -1,5 +1,6 @@
 """The inbox page: constant queries, the item at its address, and every form without scripts."""
 
+import re
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from tests.inbox.make import make_item
 from tests.make import make_project, make_user
 from verel_site.access.models import Project
 from verel_site.access.projects import actor_of_user
-from verel_site.inbox.claims import claim_item, read_draft
+from verel_site.inbox import queues
+from verel_site.inbox.claims import claim_item, read_draft, skip_item
 from verel_site.inbox.models import Claim, Comment, Decision, Item
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +55,26 @@ def test_the_list_and_the_item_ask_the_database_as_often_for_one_as_for_many(
             counts.append(len(asked))
     assert counts[:3] == counts[3:]
     assert counts[0] <= 12
+
+
+def test_beyond_a_bound_the_page_says_that_more_wait_and_counts_no_further(
+    project: Project, desk: Client, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "MAX_COUNT", 3)
+    make_item(make_project().pk)
+    items = [make_item(project.pk) for _ in range(7)]
+    told = []
+    for item in items:
+        page = text_of(desk.get("/inbox/"))
+        head, batch = (
+            re.search(part, page) for part in (r"<h1>(.*?)</h1>", r"of</span> <b.*?>(.*?)<")
+        )
+        assert head is not None
+        assert batch is not None
+        told.append((head[1].split(" item")[0], batch[1]))
+        skip_item(item_id=item.pk, actor=actor_of_user(ada))
+    assert told == [("3+", "3+")] * 4 + [("3", "3"), ("2", "2"), ("1", "1")]
+    assert "Nothing waits for you" in text_of(desk.get("/inbox/"))
 
 
 def test_what_agents_wrote_is_shown_and_does_nothing(project: Project, desk: Client) -> None:

@@ -30,6 +30,7 @@ from verel_site.inbox.queues import (
     read_holds,
     read_today,
     tell_decision,
+    tell_number,
 )
 from verel_site.inbox.seats import Filled, Free, find_seat
 from verel_site.kit.cursors import moment_cursor, read_moment_cursor
@@ -141,6 +142,10 @@ class Group:
     more: str = ""
     more_word: str = ""
 
+    @property
+    def number(self) -> str:
+        return tell_number(self.count)
+
 
 @dataclass(frozen=True, slots=True)
 class Facet:
@@ -150,6 +155,10 @@ class Facet:
     count: int
     icon: str = ""
     name: str = ""
+
+    @property
+    def number(self) -> str:
+        return tell_number(self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +238,15 @@ class InboxPage:
         total = self.counts.total
         if not total:
             return "Nothing waits for you"
-        return f"{total:,} item{'s wait' if total != 1 else ' waits'} for you"
+        return f"{tell_number(total)} item{'s wait' if total != 1 else ' waits'} for you"
 
     @property
     def batch(self) -> int:
         return self.done + self.counts.total
+
+    @property
+    def batch_number(self) -> str:
+        return tell_number(self.counts.total, self.done)
 
     @property
     def sort_href(self) -> str:
@@ -299,7 +312,7 @@ def _tell_stopped(groups: tuple[Group, ...], counts: Counts) -> str:
     longest = max(timezone.now() - row.item.created_at for row in first.rows)
     if number == 1:
         return f"1 agent is stopped, for {tell_age(longest)}"
-    return f"{number:,} agents are stopped, the longest for {tell_age(longest)}"
+    return f"{tell_number(number)} agents are stopped, the longest for {tell_age(longest)}"
 
 
 def _bulk(query: InboxQuery) -> tuple[tuple[str, str], ...]:

@@ -1,16 +1,17 @@
 """What a reader of the inbox sees: groups of rows, counts and who holds what. Constant queries."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet, Value, Window
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, Window
 from django.utils import timezone
 
 from verel_site.access.actors import Actor
+from verel_site.access.models import Project
 from verel_site.inbox.claims import Wanted, narrow, waiting_for, wanted_parts
 from verel_site.inbox.items import OPEN
 from verel_site.inbox.kinds import Kind, all_kinds, find_kind
@@ -21,8 +22,12 @@ ONE_KIND_ROWS: Final = 100
 MAX_ROWS: Final = 500
 LAST_TEN: Final = 10
 MAX_BADGE: Final = 99
+# Beyond it a page says that there are more, and not how many.
+MAX_COUNT: Final = 999
 
 ANSWERED, SKIPPED, BARRED = "answered", "skipped", "barred"
+
+type Part = tuple[UUID, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many open items there are for one reader, by project and kind."""
+    """How many open items there are for one reader, by project and kind; of each no more than
+    MAX_COUNT and one are counted."""
 
-    waiting: Mapping[tuple[UUID, str], int]
+    waiting: Mapping[Part, int]
     others: int
     skipped: int
 
@@ -56,24 +62,51 @@ class Counts:
         return sum(count for (project, _), count in self.waiting.items() if project == project_id)
 
 
+def tell_number(waiting: int, besides: int = 0) -> str:
+    """How many wait, with so many besides that are counted in full: "999+" for all that is more."""
+    more = "+" if waiting > MAX_COUNT else ""
+    return f"{besides + min(waiting, MAX_COUNT):,}{more}"
+
+
 def person_name(user: Any) -> str:
     return str(user.get_full_name() or user.get_username())
 
 
+class _Number(Subquery):
+    """How many rows a query has, and no row of it read beyond its own limit."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
+    output_field = IntegerField()
+
+
 def read_counts(actor: Actor, reviewer: int) -> Counts:
-    """Two queries: all open items by project and kind, less those that are not for the reader."""
+    """Two queries: open items by project and kind, less those that are not for the reader. Of one
+    project and kind no more than MAX_COUNT and one are counted, so that their number costs nothing."""
     parts = {(project, kind) for project, kinds in wanted_parts(actor, Wanted()) for kind in kinds}
-    open_items = Item.objects.filter(project_id__in=actor.projects, state=OPEN).order_by()
-    rows = open_items.values_list("project_id", "kind").annotate(n=Count("pk"))
-    waiting = Counter({(p, k): n for p, k, n in rows if (p, k) in parts})
     seen: dict[UUID, tuple[UUID, str, str]] = {}
     for item, project, kind, why in _put_aside(reviewer):
         if (project, kind) in parts:
             seen.setdefault(item, (project, kind, why))
-    for project, kind, _ in seen.values():
-        waiting[project, kind] -= 1
+    aside = Counter((project, kind) for project, kind, _ in seen.values())
+    most = MAX_COUNT + 1
+    waiting = {
+        part: min(number - aside[part], most)
+        for part, number in _count_open(parts, most + max(aside.values(), default=0))
+        if number > aside[part]
+    }
     whys = Counter(why for _, _, why in seen.values())
-    return Counts(+waiting, whys[ANSWERED], whys[SKIPPED])
+    return Counts(waiting, whys[ANSWERED], whys[SKIPPED])
+
+
+def _count_open(parts: Collection[tuple[UUID, str]], most: int) -> Iterator[tuple[Part, int]]:
+    names = sorted({kind for _, kind in parts})
+    same = Item.objects.filter(project_id=OuterRef("pk"), state=OPEN).order_by()
+    numbers = {f"of_{name}": _Number(same.filter(kind=name).values("pk")[:most]) for name in names}
+    projects = Project.objects.filter(pk__in={project for project, _ in parts}).order_by()
+    for project, *counted in projects.annotate(**numbers).values_list("pk", *numbers):
+        for name, number in zip(names, counted, strict=True):
+            if (project, name) in parts:
+                yield (project, name), number
 
 
 def _put_aside(reviewer: int) -> Iterable[tuple[UUID, UUID, str, str]]:
