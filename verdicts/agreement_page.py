@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from verdicts.agreement import (
@@ -114,7 +115,7 @@ def read_agreement_page(
     """Three queries, whatever there is. An unknown span is thirty days."""
     chosen = next((span for span in SPANS if span[0] == key), DEFAULT)
     _, _, days, each = chosen
-    until = now.astimezone(UTC)
+    until = timezone.localtime(now)
     since = until - timedelta(days=days)
     starts = [since + timedelta(days=at) for at in range(0, days, each)]
     told, periods = read_agreement_with_course(project_id=project.pk, starts=starts, until=until)

@@ -1,5 +1,6 @@
 """The overview of a project as one value: figures, charts with their findings, and the agents."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -89,7 +90,7 @@ def _midnight(now: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A span to look at, and how it is cut into bars. Times are UTC."""
+    """A span to look at, and how it is cut into bars, in the zone of the time that is given."""
 
     key: str
     word: str
@@ -107,6 +108,7 @@ class Range:
         return _midnight(now) + (now.hour // self.hours + 1) * self.hours * _HOUR
 
     def starts(self, now: datetime) -> list[datetime]:
+        """As clocks have them: where these are put on or back a bar is shorter or longer."""
         end = self.end(now)
         return [end - (self.bars - at) * self.hours * _HOUR for at in range(self.bars)]
 
@@ -186,10 +188,11 @@ class OverviewPage:
 def read_overview(
     *, project: Project, key: str, now: datetime, reader: int | None = None
 ) -> OverviewPage:
-    """Twenty queries, whatever there is to count. An unknown range is seven days. `reader` is the
-    user whose own bars are marked."""
+    """Twenty queries, whatever there is to count. An unknown range is seven days. Days are those of
+    the active zone; only a budget's month is UTC, since it is the project's. `reader` is the user
+    whose own bars are marked."""
     chosen = RANGES.get(key, RANGES["7d"])
-    now = now.astimezone(UTC)
+    now = timezone.localtime(now)
     starts = chosen.starts(now)
     since = starts[0]
     decided = _count_decisions(project.pk, since - (now - since))
@@ -221,15 +224,15 @@ def read_overview(
         spent=_spent_chart(project, days_since, now),
         agents=_agent_rows(project.pk, since, now),
         span=chosen.span,
-        time_word="Day, UTC" if chosen.hours == 24 else "Time",
+        time_word="Day" if chosen.hours == 24 else "Time",
     )
 
 
-def _count_decisions(project_id: UUID, since: datetime) -> dict[str, int]:
+def _count_decisions(project_id: UUID, since: datetime) -> dict[datetime, int]:
     rows = AuditEntry.objects.filter(
-        project_id=project_id, actor_kind="person", action__in=DECISIONS, at__gte=since
+        project_id=project_id, actor_kind="person", action__in=DECISIONS
     )
-    return count_by(rows, "at", "hour")
+    return count_by(rows, "at", since)
 
 
 def _read_unjudged(project_id: UUID) -> list[datetime]:
@@ -245,20 +248,26 @@ def _read_unjudged(project_id: UUID) -> list[datetime]:
 
 
 def _stretches(
-    chosen: Range, starts: Sequence[datetime], events: Mapping[str, int], decided: Mapping[str, int]
+    chosen: Range,
+    starts: Sequence[datetime],
+    events: Mapping[datetime, int],
+    decided: Mapping[datetime, int],
 ) -> list[Stretch]:
     form = {1: "%a %H:%M", 24: "%-d %b"}.get(chosen.hours, "%a %H:%M")
-    out = []
-    for start in starts:
-        stamps = [f"{start + at * _HOUR:%Y-%m-%d %H}" for at in range(chosen.hours)]
-        out.append(
-            Stretch(
-                f"{_shown(chosen, start):{form}}",
-                sum(events.get(stamp, 0) for stamp in stamps),
-                sum(decided.get(stamp, 0) for stamp in stamps),
-            )
-        )
-    return out
+    counted = zip(starts, _by_bar(starts, events), _by_bar(starts, decided), strict=True)
+    return [Stretch(f"{start:{form}}", came, done) for start, came, done in counted]
+
+
+def _by_bar(starts: Sequence[datetime], counted: Mapping[datetime, int]) -> list[int]:
+    """What is before the first bar is left out."""
+    # Times of one zone are compared as its clocks show them, and an hour comes twice a year.
+    edges = [start.astimezone(UTC) for start in starts]
+    bars = [0] * len(edges)
+    for at, number in counted.items():
+        bar = bisect_right(edges, at) - 1
+        if bar >= 0:
+            bars[bar] += number
+    return bars
 
 
 # Figures
@@ -282,7 +291,7 @@ class _Tally:
 def _figures(
     tally: _Tally,
     stretches: Sequence[Stretch],
-    decided: Mapping[str, int],
+    decided: Mapping[datetime, int],
     triplets: TripletDays,
     waiting: Figure,
 ) -> tuple[Figure, ...]:
@@ -349,13 +358,7 @@ def _pace_chart(chosen: Range, starts: Sequence[datetime], stretches: list[Stret
     return Chart(finding, f"per {chosen.unit}", draw_hours(bars, span=chosen.span))
 
 
-def _shown(chosen: Range, start: datetime) -> datetime:
-    """A bar's start as it is labelled: in the reader's zone, but for whole days, which are UTC's."""
-    return start if chosen.hours == 24 else timezone.localtime(start)
-
-
 def _tick(chosen: Range, start: datetime) -> str:
-    start = _shown(chosen, start)
     if chosen.hours == 1:
         return f"{start:%H:%M}" if start.hour % 3 == 0 else ""
     if chosen.hours == 24:
@@ -420,6 +423,7 @@ def _agreement_chart(project_id: UUID, since: datetime, now: datetime, reader: i
 def _spent_chart(project: Project, since: datetime, now: datetime) -> Chart:
     """With a budget: this month against it. Without: what was used in the time that is shown."""
     if project.token_budget:
+        now = now.astimezone(UTC)
         since = _midnight(now).replace(day=1)
     days = _days(since, now)
     told = count_tokens(project_id=project.pk, since=since)

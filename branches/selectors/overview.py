@@ -1,12 +1,24 @@
 """What happened in a project, counted by the database: no payload and no whole table is read."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from django.db.models import CharField, Count, F, Func, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import (
+    Aggregate,
+    CharField,
+    Count,
+    F,
+    Func,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+)
 from django.db.models.sql.compiler import SQLCompiler
 
 from branches.domain.terms import ENDED
@@ -16,8 +28,14 @@ WAITS_READ: Final = 5_000
 AGENTS_SHOWN: Final = 20
 
 
+type Grain = Literal["hour", "ten minutes", "minute"]
+
+_LETTERS: Final[Mapping[Grain, int]] = {"hour": 13, "ten minutes": 15, "minute": 16}
+_REST: Final[Mapping[Grain, str]] = {"hour": ":00", "ten minutes": "0", "minute": ""}
+
+
 class Stamp(Func):
-    """A time cut to its UTC hour or day, as text: "2026-11-20 15" or "2026-11-20".
+    """A time cut to so many letters of its UTC text: "2026-11-20 15" is an hour.
 
     Django's own truncation calls back into Python for every row on SQLite; this stays in the
     database. SQLite keeps UTC as ISO text, so its first letters are the hour.
@@ -25,44 +43,65 @@ class Stamp(Func):
 
     output_field = CharField()
 
-    def __init__(self, field: str, *, unit: Literal["hour", "day"]) -> None:
+    def __init__(self, field: str, grain: Grain) -> None:
         super().__init__(F(field))
-        self.unit = unit
+        self.letters = _LETTERS[grain]
 
     def as_sqlite(
         self, compiler: SQLCompiler, connection: Any, **extra: Any
     ) -> tuple[str, tuple[Any, ...]]:
-        letters = 13 if self.unit == "hour" else 10
         sql, params = super().as_sql(
-            compiler, connection, template=f"substr(%(expressions)s, 1, {letters})"
+            compiler, connection, template=f"substr(%(expressions)s, 1, {self.letters})"
         )
         return sql, tuple(params)
 
     def as_postgresql(
         self, compiler: SQLCompiler, connection: Any, **extra: Any
     ) -> tuple[str, tuple[Any, ...]]:
-        form = "YYYY-MM-DD HH24" if self.unit == "hour" else "YYYY-MM-DD"
+        form = "YYYY-MM-DD HH24:MI"
         sql, params = super().as_sql(
             compiler,
             connection,
-            template=f"to_char(%(expressions)s AT TIME ZONE 'UTC', '{form}')",
+            template=f"left(to_char(%(expressions)s AT TIME ZONE 'UTC', '{form}'), {self.letters})",
         )
         return sql, tuple(params)
 
 
+def grain_of(since: datetime) -> Grain:
+    """The coarsest in which every midnight of the time's own zone is a beginning."""
+    offset = since.utcoffset()
+    minutes = int(offset.total_seconds()) // 60 if offset else 0
+    return "hour" if minutes % 60 == 0 else "ten minutes" if minutes % 10 == 0 else "minute"
+
+
+def _moment(stamp: str, grain: Grain) -> datetime:
+    return datetime.fromisoformat(stamp + _REST[grain]).replace(tzinfo=UTC)
+
+
 def count_by[Row: Any](
-    rows: "QuerySet[Row]", field: str, unit: Literal["hour", "day"]
-) -> dict[str, int]:
-    """How many rows fall into each hour or day, by its stamp; one query."""
-    stamped = rows.order_by().annotate(stamp=Stamp(field, unit=unit))
-    return dict(stamped.values("stamp").annotate(n=Count("pk")).values_list("stamp", "n"))
+    rows: "QuerySet[Row]", field: str, since: datetime, number: Aggregate | None = None
+) -> dict[datetime, int]:
+    """How many rows there are since then, by the hour in which they fall, or by less where the
+    zone of `since` has midnights within an hour; one query. `number` counts something else."""
+    grain = grain_of(since)
+    rows = rows.filter(**{f"{field}__gte": since}).order_by()
+    stamped = rows.annotate(stamp=Stamp(field, grain)).values("stamp")
+    counted = stamped.annotate(n=number or Count("pk")).values_list("stamp", "n")
+    return {_moment(stamp, grain): n for stamp, n in counted}
 
 
-def count_events(*, project_id: UUID, since: datetime) -> dict[str, int]:
-    """Events by hour. Only the runs that were touched since then are looked at, by their index."""
+def days_of(counted: Mapping[datetime, int], zone: tzinfo | None) -> dict[str, int]:
+    """By day, "2026-11-20", as the zone has it."""
+    days: Counter[str] = Counter()
+    for at, number in counted.items():
+        days[f"{at.astimezone(zone):%Y-%m-%d}"] += number
+    return days
+
+
+def count_events(*, project_id: UUID, since: datetime) -> dict[datetime, int]:
+    """Events, as by `count_by`. Only the runs that were touched since then are looked at, by their index."""
     touched = Run.objects.filter(project_id=project_id, touched_at__gte=since).values("pk")
-    rows = Event.objects.filter(run_id__in=touched, received_at__gte=since)
-    return count_by(rows, "received_at", "hour")
+    return count_by(Event.objects.filter(run_id__in=touched), "received_at", since)
 
 
 def count_runs(*, project_id: UUID, since: datetime, before: datetime) -> tuple[int, int]:
@@ -94,7 +133,7 @@ def count_merges(*, project_id: UUID, since: datetime) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class TripletDays:
-    """`before` stood already when the days begin; `made` and `withdrawn` count by day, `made_now`
+    """`before` stood already when the days begin; `made` and `withdrawn` count by day of its zone, `made_now`
     and `withdrawn_now` since the later time that was asked for."""
 
     made_now: int
@@ -114,21 +153,21 @@ def read_triplets(*, project_id: UUID, days_since: datetime, since: datetime) ->
     )
     return TripletDays(
         **counts,
-        made=count_by(rows.filter(created_at__gte=days_since), "created_at", "day"),
-        withdrawn=count_by(rows.filter(withdrawn_at__gte=days_since), "withdrawn_at", "day"),
+        made=days_of(count_by(rows, "created_at", days_since), days_since.tzinfo),
+        withdrawn=days_of(count_by(rows, "withdrawn_at", days_since), days_since.tzinfo),
     )
 
 
 def count_tokens(*, project_id: UUID, since: datetime) -> dict[str, int]:
-    """Output tokens that events told, by the day on which their branch began."""
-    rows = Branch.objects.filter(project_id=project_id, created_at__gte=since).order_by()
-    stamped = rows.annotate(stamp=Stamp("created_at", unit="day"))
-    return dict(stamped.values("stamp").annotate(n=Sum("tokens")).values_list("stamp", "n"))
+    """Output tokens that events told, by the day of `since`'s zone on which their branch began."""
+    rows = Branch.objects.filter(project_id=project_id)
+    return days_of(count_by(rows, "created_at", since, Sum("tokens")), since.tzinfo)
 
 
 @dataclass(frozen=True, slots=True)
 class AgentCounts:
-    """One agent's runs begun since a time, and what became of them; `days` counts runs by day."""
+    """One agent's runs begun since a time, and what became of them; `days` counts runs by day
+    of the zone that was asked in."""
 
     name: str
     runs: int
@@ -178,13 +217,10 @@ def _merges_by_agent(project_id: UUID, since: datetime) -> dict[str, tuple[int, 
 
 
 def _days_by_agent(project_id: UUID, week: datetime) -> dict[str, dict[str, int]]:
+    grain = grain_of(week)
     rows = Run.objects.filter(project_id=project_id, created_at__gte=week).order_by()
-    counted = (
-        rows.annotate(stamp=Stamp("created_at", unit="day"))
-        .values("agent", "stamp")
-        .annotate(n=Count("pk"))
-    )
-    days: dict[str, dict[str, int]] = {}
-    for row in counted:
-        days.setdefault(row["agent"], {})[row["stamp"]] = row["n"]
-    return days
+    stamped = rows.annotate(stamp=Stamp("created_at", grain)).values("agent", "stamp")
+    counted: dict[str, dict[datetime, int]] = {}
+    for row in stamped.annotate(n=Count("pk")):
+        counted.setdefault(row["agent"], {})[_moment(row["stamp"], grain)] = row["n"]
+    return {agent: days_of(of_agent, week.tzinfo) for agent, of_agent in counted.items()}

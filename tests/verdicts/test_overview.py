@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from branches.merges import revert_merge
 from branches.models import Approval, Branch, Event, Merge, Run, Triplet
+from branches.selectors.overview import read_agents, read_triplets
 from tests.guards import unguarded
 from tests.make import (
     append,
@@ -171,6 +172,46 @@ def test_events_fall_into_the_bar_of_their_time(project: Project) -> None:
     ]
     month = read(project, "30d", NOW).stretches
     assert [one.events for one in month if one.events] == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("zone", "midnight"),
+    [
+        ("Asia/Kolkata", "2026-11-18 18:30"),
+        ("Asia/Kathmandu", "2026-11-18 18:15"),
+        ("America/New_York", "2026-11-19 05:00"),
+        ("Australia/Lord_Howe", "2026-11-18 13:00"),
+        ("UTC", "2026-11-19 00:00"),
+    ],
+)
+def test_whole_days_are_those_of_the_readers_zone(
+    project: Project, ines: Actor, zone: str, midnight: str
+) -> None:
+    make_merge(project, ines)
+    midnight_there = datetime.fromisoformat(midnight).replace(tzinfo=UTC)
+    minute = timedelta(minutes=1)
+    times = [midnight_there - minute, midnight_there, midnight_there + minute]
+    for event, at in zip(Event.objects.order_by("position"), times, strict=False):
+        with unguarded():
+            Event.objects.filter(pk=event.pk).update(received_at=at)
+    Run.objects.update(touched_at=NOW, created_at=midnight_there)
+    Triplet.objects.update(created_at=midnight_there - minute)
+    Branch.objects.update(created_at=midnight_there, tokens=10)
+    with timezone.override(zone):
+        page = read(project, "30d", NOW)
+        days = {one.word: one.events for one in page.stretches if one.word.startswith(("18", "19"))}
+        rows = read_agents(
+            project_id=project.pk, since=timezone.localtime(NOW) - timedelta(days=3),
+            week=timezone.localtime(NOW).replace(hour=0, minute=0) - timedelta(days=6),
+        )  # fmt: skip
+        told = read_triplets(
+            project_id=project.pk, since=NOW - timedelta(days=9),
+            days_since=timezone.localtime(NOW).replace(hour=0, minute=0) - timedelta(days=9),
+        )  # fmt: skip
+    assert days == {"18 Nov": 1, "19 Nov": 2}
+    assert page.time_word == "Day"
+    assert [row.days for row in rows] == [{"2026-11-19": 1}]
+    assert told.made == {"2026-11-18": 1}
 
 
 @pytest.mark.parametrize("chosen", RANGES.values(), ids=list(RANGES))

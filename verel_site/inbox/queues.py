@@ -210,8 +210,8 @@ class Mark:
 
 
 def read_today(reviewer: int, *, limit: int = LAST_TEN) -> tuple[int, list[Decision]]:
-    """How many answers of this person stand since midnight UTC, and the newest of them."""
-    midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    """How many answers of this person stand since their midnight, and the newest of them."""
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     rows = Decision.objects.filter(reviewer_id=reviewer, undone_at=None, created_at__gte=midnight)
     counted = rows.annotate(total=Window(Count("pk"))).select_related("item")
     found = list(counted.order_by("-created_at", "pk")[:limit])
