@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Count, Exists, Max, OuterRef, Sum
+from django.db.models import Count, Exists, F, Max, OuterRef, Sum
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -201,7 +201,7 @@ def read_overview(
     )
     asked, pairs = (
         [(now - at).total_seconds() for at in times]
-        for times in (read_waits(project_id=project.pk), _read_unjudged(project.pk))
+        for times in (read_waits(project_id=project.pk, now=now), _read_unjudged(project.pk))
     )
     days_since = min(since, _midnight(now) - (LEAST_DAYS - 1) * _DAY)
     triplets = read_triplets(project_id=project.pk, days_since=days_since, since=since)
@@ -236,11 +236,17 @@ def _count_decisions(project_id: UUID, since: datetime) -> dict[datetime, int]:
 
 
 def _read_unjudged(project_id: UUID) -> list[datetime]:
-    """Since when each pair waits that nobody has judged, of branches that have not ended."""
+    """Since when each pair waits that nobody has judged, of branches that have not ended and still
+    stand at what is compared: as the inbox asks for them."""
     ended = [status.value for status in ENDED]
     judged = Label.objects.standing().filter(comparison=OuterRef("pk"))
     pairs = (
-        Comparison.objects.filter(~Exists(judged), project_id=project_id)
+        Comparison.objects.filter(
+            ~Exists(judged),
+            project_id=project_id,
+            first__head_digest=F("first_digest"),
+            second__head_digest=F("second_digest"),
+        )
         .exclude(first__status__in=ended)
         .exclude(second__status__in=ended)
     )

@@ -114,9 +114,11 @@ def count_runs(*, project_id: UUID, since: datetime, before: datetime) -> tuple[
     return found["now"], found["before"]
 
 
-def read_waits(*, project_id: UUID) -> list[datetime]:
-    """Since when each open approval of a branch that has not ended waits, oldest first."""
-    rows = Approval.objects.filter(project_id=project_id, answered_at=None)
+def read_waits(*, project_id: UUID, now: datetime) -> list[datetime]:
+    """Since when each approval waits that can still be answered: it has not expired, and its branch
+    has not ended. Oldest first."""
+    lasting = Q(expires_at=None) | Q(expires_at__gt=now)
+    rows = Approval.objects.filter(lasting, project_id=project_id, answered_at=None)
     rows = rows.exclude(branch__status__in=[status.value for status in ENDED])
     return list(rows.order_by("created_at").values_list("created_at", flat=True)[:WAITS_READ])
 

@@ -130,6 +130,9 @@ def test_open_approvals_tell_their_median_and_their_ages(project: Project) -> No
     now = timezone.now()
     for minutes in (2, 30, 300):
         ask(trunk, at=now - timedelta(minutes=minutes))
+    # Nobody can answer it any more.
+    late = ask(trunk, at=now - timedelta(hours=9))
+    Approval.objects.filter(pk=late.pk).update(expires_at=now)
     page = read(project, now=now)
     found = figure(page, "Open approvals")
     assert (found.value, found.note) == ("3", "median wait 30\N{NO-BREAK SPACE}min")
@@ -144,6 +147,10 @@ def test_a_pair_waits_until_somebody_has_judged_it(project: Project, ines: Actor
     append(trunk, make_message("user", "Cap it."))
     one, other = (make_fork(trunk, 2, f"Try {n}").branch for n in range(2))
     append(one, make_message("assistant", "x"))
+    comparison = open_comparison(left=one.pk, right=other.pk, actor=ines)
+    assert read(project).waits.finding.startswith("One item waits")
+    append(one, make_message("assistant", "y"))
+    assert read(project).waits.finding == "Nothing waits for a person"
     comparison = open_comparison(left=one.pk, right=other.pk, actor=ines)
     assert read(project).waits.finding.startswith("One item waits")
     draw_sides(comparison_id=comparison.pk, reviewer=ines)
