@@ -27,7 +27,8 @@ def check_processes(**kwargs: Any) -> list[CheckMessage]:
         found.append(
             Error(
                 "VEREL_PROCESSES is more than 1 without Redis.",
-                hint="Set VEREL_REDIS_URL, or VEREL_PROCESSES to 1.",
+                hint="It carries from process to process who is there. "
+                "Set VEREL_REDIS_URL, or VEREL_PROCESSES to 1.",
                 id="verel.E002",
             )
         )

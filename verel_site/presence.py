@@ -2,7 +2,8 @@
 
 A page tells the others that it is there when it opens, every few seconds after, and when it goes.
 Each socket keeps what it has heard; what has not been heard for long is gone. So nothing of it is
-in the database, and a process that is killed leaves nobody behind.
+in the database, and a process that is killed leaves nobody behind. From process to process it is
+told by Redis; without it there is one process (`serve` refuses more), which has every page.
 """
 
 import asyncio

@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError
+from django.db import connection
+from pytest_django.fixtures import SettingsWrapper
+
+from verel_site.management.commands.serve import demand_room
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "a-long-and-various-secret:" + "k3Jq9zXw7" * 6
@@ -68,3 +73,16 @@ def test_what_keys_encrypt_and_what_they_do_not_is_told_without_failing(tmp_path
     assert done.returncode == 0, done.stderr
     assert "verel.I001" in done.stderr
     assert "arguments in approvals" in done.stderr
+
+
+@pytest.mark.parametrize("redis", ["", "redis://redis.example:6379/0"])
+def test_several_processes_are_not_served_where_they_could_not_tell_each_other_who_is_there(
+    settings: SettingsWrapper, redis: str
+) -> None:
+    settings.VEREL_REDIS_URL = redis
+    if redis and connection.vendor == "postgresql":
+        demand_room(2)
+        return
+    with pytest.raises(CommandError, match="need PostgreSQL and Redis"):
+        demand_room(2)
+    demand_room(1)

@@ -55,6 +55,6 @@ def demand_room(processes: int) -> None:
         raise CommandError("--processes takes 1 or more.")
     if processes > 1 and (connection.vendor == "sqlite" or not settings.VEREL_REDIS_URL):
         raise CommandError(
-            "Several processes need PostgreSQL and Redis: "
-            "set VEREL_DATABASE_URL and VEREL_REDIS_URL, or serve with --processes 1."
+            "Several processes need PostgreSQL and Redis, by which they tell each other who is "
+            "there: set VEREL_DATABASE_URL and VEREL_REDIS_URL, or serve with --processes 1."
         )
