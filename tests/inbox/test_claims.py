@@ -48,21 +48,6 @@ from verel_site.kit.refusals import Forbidden, NotFound
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def ada(project: Project) -> Actor:
-    return make_person(project)
-
-
-@pytest.fixture
-def tom(project: Project) -> Actor:
-    return make_person(project)
-
-
 def lapse(claim: Claim) -> None:
     Claim.objects.filter(pk=claim.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
 

@@ -23,11 +23,6 @@ HOSTILE = "<img src=x onerror=alert(1)> \x1b[31m run"
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def ada(project: Project) -> User:
     return make_user(project, name="ada")
 

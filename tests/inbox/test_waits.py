@@ -18,7 +18,6 @@ from tests.make import (
     make_key,
     make_message,
     make_person,
-    make_project,
     make_run,
     make_user,
 )
@@ -40,21 +39,6 @@ from verel_site.inbox.sweeps import sweep_inbox
 from verel_site.kit.refusals import Forbidden
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def ada(project: Project) -> Actor:
-    return make_person(project)
-
-
-@pytest.fixture
-def tom(project: Project) -> Actor:
-    return make_person(project)
 
 
 def ask(project: Project, **extra: Any) -> Approval:

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.inbox.make import make_item, plain_kind
-from tests.make import make_project, make_run, make_user
+from tests.make import make_run, make_user
 from verel_site.access.models import Preferences, Project
 from verel_site.inbox.models import Item
 from verel_site.kit.moments import tell_both, tell_moment, zone_names
@@ -20,22 +20,6 @@ from verel_site.kit.moments import tell_both, tell_moment, zone_names
 pytestmark = pytest.mark.django_db
 
 SUMMER = datetime(2026, 7, 1, 23, 30, 5, tzinfo=UTC)
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def ada(project: Project) -> User:
-    return make_user(project, name="ada")
-
-
-@pytest.fixture
-def desk(client: Client, ada: User) -> Client:
-    client.force_login(ada)
-    return client
 
 
 def text_of(answer: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError
 from django.db import connection
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from verel_site.management.commands.serve import demand_room
 
@@ -77,7 +77,7 @@ def test_what_keys_encrypt_and_what_they_do_not_is_told_without_failing(tmp_path
 
 @pytest.mark.parametrize("redis", ["", "redis://redis.example:6379/0"])
 def test_several_processes_are_not_served_where_they_could_not_tell_each_other_who_is_there(
-    settings: SettingsWrapper, redis: str
+    settings: Settings, redis: str
 ) -> None:
     settings.VEREL_REDIS_URL = redis
     if redis and connection.vendor == "postgresql":

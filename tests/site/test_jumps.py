@@ -26,22 +26,6 @@ SCRIPTED = {"HX-Request": "true", "HX-Target": "jump-results"}
 QUERIES = 7
 
 
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def ada(project: Project) -> User:
-    return make_user(project, name="ada")
-
-
-@pytest.fixture
-def desk(client: Client, ada: User) -> Client:
-    client.force_login(ada)
-    return client
-
-
 def found(client: Client, text: str, **headers: str) -> dict[str, list[str]]:
     """The lines by group."""
     answer = client.get("/jump/", {"q": text}, headers=headers)

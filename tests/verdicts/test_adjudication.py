@@ -10,7 +10,6 @@ from tests.make import (
     make_fork,
     make_message,
     make_person,
-    make_project,
     make_run,
     make_user,
 )
@@ -26,11 +25,6 @@ from verel_site.inbox.models import Decision, Item
 from verel_site.kit.refusals import Forbidden, Unprocessable
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
 
 
 @pytest.fixture

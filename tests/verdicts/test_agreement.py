@@ -35,11 +35,6 @@ A, B = 0, 1
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def reviewers(project: Project) -> list[Actor]:
     return [make_person(project) for _ in range(3)]
 

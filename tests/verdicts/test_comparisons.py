@@ -30,11 +30,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def pair(project: Project) -> tuple[Branch, Branch]:
     _, trunk = make_run(project)
     append(trunk, make_message("user", "Cap the dose."))

@@ -16,7 +16,6 @@ from tests.make import (
     make_person,
     make_project,
     make_run,
-    make_user,
 )
 from tests.verdicts.make import push
 from verdicts.comparisons import draw_sides, label_comparison, withdraw_label
@@ -42,11 +41,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def forks(project: Project) -> list[Branch]:
     _, trunk = make_run(project)
     append(trunk, make_message("user", "Cap the dose."))
@@ -54,11 +48,6 @@ def forks(project: Project) -> list[Branch]:
     for fork in made:
         append(fork, make_message("assistant", f"done {fork.number}"))
     return made
-
-
-@pytest.fixture
-def ines(project: Project) -> User:
-    return make_user(project, first_name="Ines", last_name="Kaur")
 
 
 def begin(forks: list[Branch], actor: Actor, **extra: int) -> Contest:

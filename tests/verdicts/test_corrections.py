@@ -15,7 +15,6 @@ from tests.make import (
     make_fork,
     make_message,
     make_person,
-    make_project,
     make_run,
     make_user,
 )
@@ -40,11 +39,6 @@ BETTER = "5 mL, and never more than 50 mg."
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def pair(project: Project) -> tuple[Branch, Branch]:
     """Two forks of the trunk's second event, each with a step and then an answer."""
     _, trunk = make_run(project)
@@ -53,11 +47,6 @@ def pair(project: Project) -> tuple[Branch, Branch]:
     for fork in forks:
         append(fork, make_message("user", "Go on."), make_message("assistant", fork.override))
     return forks[0], forks[1]
-
-
-@pytest.fixture
-def ines(project: Project) -> User:
-    return make_user(project, first_name="Ines", last_name="Kaur")
 
 
 @pytest.fixture

@@ -39,11 +39,6 @@ NOW = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def ines(project: Project) -> Actor:
     return make_person(project)
 

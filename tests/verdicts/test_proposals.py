@@ -39,11 +39,6 @@ pytestmark = pytest.mark.django_db
 EVERY = PairRule(on_finished=True)
 
 
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
 def rule(project: Project, wanted: PairRule = EVERY) -> PairRules:
     return change_pair_rules(project_id=project.pk, actor=SYSTEM, rule=wanted)
 

@@ -16,9 +16,7 @@ from tests.make import (
     make_fork,
     make_message,
     make_person,
-    make_project,
     make_run,
-    make_user,
 )
 from tests.verdicts.compare_page.pages import page_of
 from tests.verdicts.make import push
@@ -40,11 +38,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
 def pair(project: Project) -> tuple[Branch, Branch]:
     _, trunk = make_run(project)
     append(trunk, make_message("user", "Cap the dose."))
@@ -53,11 +46,6 @@ def pair(project: Project) -> tuple[Branch, Branch]:
         append(fork, make_message("assistant", f"done {fork.number}"))
     push(good)
     return good, bad
-
-
-@pytest.fixture
-def ines(project: Project) -> User:
-    return make_user(project, first_name="Ines", last_name="Kaur")
 
 
 @pytest.fixture

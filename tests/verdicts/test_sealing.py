@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from branches.models import Branch
-from tests.make import append, make_message, make_project, make_user
+from tests.make import append, make_message, make_user
 from tests.verdicts.sealed import (
     item_of,
     make_author,
@@ -28,11 +28,6 @@ from verel_site.access.models import Project
 from verel_site.access.projects import actor_of_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
 
 
 @pytest.fixture
