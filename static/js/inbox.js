@@ -64,6 +64,10 @@ function mark(item) {
   rowOf(item)?.scrollIntoView({ block: "nearest" });
 }
 
+// On a phone the item stands under the list: what was asked for is brought before the eyes.
+const narrow = matchMedia("(max-width: 800px)");
+const bringUp = (pane) => { if (narrow.matches) pane.scrollIntoView({ block: "start" }); };
+
 function show(pane, { focus = true } = {}) {
   const within = document.activeElement === document.body || paneNow().contains(document.activeElement) || document.activeElement?.closest("#inbox-queue");
   paneNow().replaceWith(pane);
@@ -73,6 +77,7 @@ function show(pane, { focus = true } = {}) {
   if (pane.dataset.item) {
     history.replaceState(history.state, "", pane.dataset.href);
     mark(pane.dataset.item);
+    bringUp(pane);
   } else history.replaceState(history.state, "", root.dataset.refresh);
   if (focus && within) pane.focus({ preventScroll: true });
 }
@@ -299,6 +304,7 @@ if (root) {
   document.addEventListener("htmx:afterSettle", (event) => {
     const pane = event.target.closest?.("#inbox-pane") ?? paneNow();
     root.toggleAttribute("data-wide", pane.hasAttribute("data-wide"));
+    if (event.target.closest?.("#inbox-pane")) bringUp(pane);
     prefetch();
   });
   setInterval(countDown, TICK_MS);

@@ -7,7 +7,7 @@ from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import OpenAs
 from tests.browser.inbox_page import READY, open_inbox, pane, post, write
-from tests.browser.pages import PHONE, assert_reachable
+from tests.browser.pages import PHONE, assert_reachable, visit
 from tests.make import make_user
 from verel_site.access.models import Project
 from verel_site.inbox.models import Claim, Decision, Item
@@ -143,3 +143,15 @@ def test_axe_finds_nothing_serious_in_either_theme(
     page.set_viewport_size(PHONE)
     assert_reachable(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_on_a_phone_the_item_that_is_tapped_comes_before_the_eyes(
+    open_as: OpenAs, project: Project, ada: User, address: str
+) -> None:
+    post(project, 12)
+    page = open_as(ada)
+    page.set_viewport_size(PHONE)
+    visit(page, f"{address}/inbox/")
+    expect(page.locator("#inbox-pane h2")).to_have_count(0)
+    page.locator("#inbox-queue [data-row]").nth(3).click()
+    expect(page.locator("#inbox-pane h2")).to_be_in_viewport()
