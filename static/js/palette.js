@@ -10,6 +10,7 @@ const options = () => [...dialog.querySelectorAll("[role=option]")];
 let coming = 0;
 let typed = false;
 let going = false;
+let latest = null;
 
 function choose(option) {
   for (const other of options()) other.setAttribute("aria-selected", String(other === option));
@@ -58,15 +59,17 @@ function listen() {
     // A click on the dialog itself is one beside its content.
     if (event.target === dialog || event.target.closest("[role=option]")) dialog.close();
   });
-  dialog.addEventListener("htmx:beforeRequest", () => {
+  dialog.addEventListener("htmx:beforeRequest", (event) => {
     coming += 1;
     typed = false;
+    latest = event.detail.xhr;
   });
   dialog.addEventListener("htmx:afterRequest", () => { coming -= 1; });
-  dialog.addEventListener("htmx:afterSettle", () => {
+  dialog.addEventListener("htmx:afterSettle", (event) => {
     for (const [at, option] of options().entries()) option.id = `jump-${at}`;
     choose(options()[0]);
-    if (going && !typed) go();
+    // The lines of an earlier question may settle when the next one is on its way.
+    if (going && !typed && event.detail.xhr === latest) go();
   });
 }
 
