@@ -137,6 +137,7 @@ const known = new Map();
 // Branches whose lines all rows here are drawn with.
 const drawn = new Set();
 let fresh = 0;
+let heardUpTo = null;
 let following = false;
 let again = null;
 let sideTimer = 0;
@@ -240,12 +241,22 @@ async function follow(branch) {
   }
 }
 
-function hear({ branch, seq }) {
+// How many events of a branch are new to this page. The rail lists a part of many branches: of
+// another one no more is new than was stored since the last announcement, whose first tells how
+// things stand.
+function unseen(branch, seq, position) {
+  const before = known.get(branch);
+  const more = before === undefined ? Math.min(seq, position - (heardUpTo ?? position)) : seq - before;
+  known.set(branch, Math.max(seq, before ?? 0));
+  heardUpTo = Math.max(position, heardUpTo ?? 0);
+  return Math.max(0, more);
+}
+
+function hear({ branch, seq, position }) {
   sideSoon();
   refreshStasis(branch).catch(() => {});
   if (root.dataset.branch && branch && branch !== root.dataset.branch) return;
-  const more = branch ? Math.max(0, seq - (known.get(branch) ?? 0)) : 0;
-  if (branch) known.set(branch, Math.max(seq, known.get(branch) ?? 0));
+  const more = branch ? unseen(branch, seq, position) : 0;
   if (edges.later.hidden && atBottom() && !writing()) follow(branch).catch(() => {});
   else if (more) count(fresh + more);
 }

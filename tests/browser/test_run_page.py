@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from branches.approvals import answer_approval
 from branches.domain import terms
 from branches.models import Approval, Branch
+from branches.selectors.run_page import RAIL_ROWS
 from branches.selectors.run_rows import FIRST_ROWS
 from tests import make
 from tests.branches.story import Story, tell_story
@@ -230,10 +231,25 @@ def test_away_from_the_tail_the_pill_counts_and_leads_there(
     visit(page, f"{address}/runs/{story.run.pk}/?event={story.event(20).event_id}")
     expect(page.locator("[data-live-state]")).to_have_text("Live")
     make.append(story.trunk, *[make.make_message("assistant", f"new {n}") for n in range(3)])
-    expect(page.locator("[data-pill]")).to_contain_text("3 new")
+    expect(page.locator("[data-pill-count]")).to_have_text("3")
     page.keyboard.press("G")
     expect(page.locator(f"#{row(story, story.trunk.head_seq)}")).to_be_visible()
     expect(page.locator("[data-pill]")).to_be_hidden()
+
+
+def test_of_a_branch_that_the_rail_leaves_out_only_what_came_is_counted(
+    open_as: OpenAs, address: str, story: Story, reviewer: User
+) -> None:
+    """The socket's first words tell of the newest branch, which is none of those that are listed."""
+    for number in range(RAIL_ROWS):
+        last = make.make_fork(story.trunk, 3, f"Dose = {number}mg").branch
+    make.append(last, *[make.make_message("assistant", f"m{n}") for n in range(150)])
+    page = open_as(reviewer)
+    page.goto(f"{address}/runs/{story.run.pk}/?event={story.event(3).event_id}")
+    expect(page.locator("[data-live-state]")).to_have_text("Live")
+    expect(page.locator(f"#run-rail [data-branch='{last.pk}']")).to_have_count(0)
+    make.append(last, *[make.make_message("assistant", f"new {n}") for n in range(3)])
+    expect(page.locator("[data-pill-count]")).to_have_text("3")
 
 
 def ask(story: Story) -> Approval:

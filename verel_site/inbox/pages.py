@@ -319,7 +319,8 @@ def _bulk(query: InboxQuery) -> tuple[tuple[str, str], ...]:
     if len(query.kinds) != 1 or query.view != "review":
         return ()
     kind = find_kind(query.kinds[0])
-    return tuple((answer, kind.answer_words.get(answer, answer)) for answer in sorted(kind.bulk))
+    words = {answer.value: answer.word for answer in kind.answers}
+    return tuple((answer, words.get(answer, answer)) for answer in sorted(kind.bulk))
 
 
 def _groups(

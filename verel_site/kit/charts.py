@@ -156,7 +156,7 @@ def draw_ages(
         parts.append(draw_text(left - 10, y + 15, name, "label-2", "end"))
         if count:
             parts.append(draw_bar(left, y + 4, length, _AGE_ROW - 9))
-        parts.append(draw_text(left + length + 7, y + 15, count, "label"))
+        parts.append(draw_text(left + length + 7, y + 15, f"{count:,}", "label"))
     parts.append(draw_line(left, top, left, down - 6, "axis"))
     if late_from is not None:
         y = top + late_from * _AGE_ROW - 1
