@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
+from django.db.models import Exists, OuterRef, Q, QuerySet, prefetch_related_objects
 
 from branches.domain.admission import Admission
 from branches.models import Branch
@@ -69,8 +69,12 @@ class GateView:
     attributions: dict[str, Grader]
     standings: tuple[Standing, ...]
     head_digest: bytes
-    policy_version: int
+    policy: Policy
     reports: tuple[Report, ...]
+
+    @property
+    def policy_version(self) -> int:
+        return self.policy.version
 
     @property
     def nonces(self) -> dict[str, str]:
@@ -144,16 +148,26 @@ def read_told(branches: Collection[Branch], *, also: Head | None = None) -> list
     wanted |= Q(~Exists(newer))
     if also is not None:
         wanted |= Q(branch=also[0], head_digest=also[1])
+    return list(_in_order(branches).filter(wanted))
+
+
+def read_all_told(branch: Branch) -> list[Report]:
+    """Every report of a branch in order, with its issues, for whoever asks more of them than a gate
+    does. Two queries."""
+    return list(_in_order([branch]).prefetch_related("issues"))
+
+
+def _in_order(branches: Collection[Branch]) -> QuerySet[Report]:
     of_grader = FailureLine.objects.filter(branch=OuterRef("branch"), grader=OuterRef("grader"))
     rows = Report.objects.filter(branch__in={branch.pk for branch in branches})
     rows = rows.annotate(failures_open=Exists(of_grader.filter(open=True)))
-    return list(rows.filter(wanted).select_related("runner").order_by("order"))
+    return rows.select_related("runner").order_by("order")
 
 
 def decide_gates(
     branches: Collection[Branch], told: Collection[Report], *, policy: Policy | None = None
 ) -> dict[UUID, GateView]:
-    """`told` as `read_told` gives it, or every report of the branches in order. `policy` is another
+    """`told` as `read_told` or `read_all_told` gives it. `policy` is another
     than the project's present one, to see what it would say."""
     if not branches:
         return {}
@@ -263,7 +277,7 @@ def _view(
         attributions=decision.attributions,
         standings=decision.standings,
         head_digest=bytes(branch.head_digest),
-        policy_version=policy.version,
+        policy=policy,
         reports=reports,
     )
 

@@ -91,7 +91,7 @@ def read_guard(*, project_id: UUID, reports: Collection[Report]) -> Guard:
 
 
 def _concerns_ledger(report: Report) -> bool:
-    """`admission.read_told` marks a report whether any stands open; one read without it may have
+    """`admission` marks a report whether any stands open; one read without it may have
     some."""
     stands_open: bool = getattr(report, "failures_open", True)
     return stands_open or any(issue.severity in _TELLING for issue in report.issues.all())

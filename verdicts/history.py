@@ -6,7 +6,8 @@ rerun on a head belongs to that head's iteration.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, islice, pairwise
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -61,6 +62,9 @@ class Failing:
     iterations: int
 
 
+_position = attrgetter("position")
+
+
 @dataclass(frozen=True)
 class _Sighting:
     issue: Issue
@@ -82,7 +86,8 @@ class History:
 
     @classmethod
     def read(cls, told: Sequence[Report], flaky: frozenset[str] = frozenset()) -> "History":
-        """One query, for the issues of each tool's newest report on each of the last heads."""
+        """From the issues of each tool's newest report on each of the last heads. `told` are the
+        branch's reports, newest first, with their issues."""
         order: dict[bytes, int] = {}
         for report in reversed(told):
             order.setdefault(bytes(report.head_digest), report.head_seq)
@@ -93,12 +98,14 @@ class History:
             if head in heads and not report.errored:
                 counted.setdefault((head, report.grader, report.tool), report)
         place = {report.pk: heads.index(head) + 1 for (head, *_), report in counted.items()}
-        issues = Issue.objects.filter(report__in=list(place)).order_by("-report__order", "position")
+        issues = chain.from_iterable(
+            sorted(report.issues.all(), key=_position) for report in told if report.pk in place
+        )
         prints: dict[str, _Sighting] = {}
         at: dict[str, set[int]] = {}
         failing: list[set[str]] = [set() for _ in heads]
         graders = {report.pk: Grader(report.grader) for report in counted.values()}
-        for issue in issues[:MAX_READ]:
+        for issue in islice(issues, MAX_READ):
             sighting = _sight(issue, graders[issue.report_id])
             _keep_worst(prints, issue.fingerprint, sighting, place)
             at.setdefault(issue.fingerprint, set()).add(place[issue.report_id])

@@ -50,6 +50,11 @@ def read_progress(*, actor: Actor, branch: Branch, policy: Policy | None = None)
     policy = policy or current_policy(project_id=branch.project_id)
     rows = Report.objects.visible_to(actor).filter(branch=branch).order_by("order")
     told = list(rows.select_related("runner").prefetch_related("issues"))
+    return weigh_progress(branch=branch, told=told, policy=policy)
+
+
+def weigh_progress(*, branch: Branch, told: Sequence[Report], policy: Policy) -> Progress:
+    """`told` are all reports of the branch in order, with runners and issues."""
     limits = limits_of(policy)
     history = _iterate(told, branch.run.model, limits.ladder)
     maybe = {proof.fingerprint for proof in find_proofs(history, limits)}

@@ -15,7 +15,13 @@ from branches.selectors.events import read_run
 from branches.selectors.run_lines import Lines, read_lines
 from branches.selectors.run_page import RunHead, make_head, read_reader
 from branches.selectors.run_view import View
-from verdicts.admission import GateView, issue_facts, read_gate, report_facts
+from verdicts.admission import (
+    GateView,
+    decide_gates,
+    issue_facts,
+    read_all_told,
+    report_facts,
+)
 from verdicts.domain.facts import ReceiptStanding, Standing
 from verdicts.domain.flakiness import failing_in
 from verdicts.domain.gate import effective_severity
@@ -25,7 +31,7 @@ from verdicts.history import MAX_ISSUES, MAX_READ, Failing, History, IssueRow
 from verdicts.inputs import read_changed_files
 from verdicts.models import Report, Suite
 from verdicts.panels import GRADER_WORDS, GatePanel, gate_panel, short_digest
-from verdicts.progress import read_progress
+from verdicts.progress import weigh_progress
 from verdicts.progress_panel import ProgressPanel, progress_panel
 from verdicts.run_issues import RunIssues, read_run_issues
 from verel_site.access.actors import Actor
@@ -186,11 +192,12 @@ def read_verdict_page(
     run = read_run(actor=actor, run_id=run_id)
     lines = read_lines(run)
     branch = _pick_branch(run, lines, branch_id)
-    told = list(_read_reports(branch))
-    gate = read_gate(branch)
+    every = read_all_told(branch)
+    gate = decide_gates([branch], every)[branch.pk]
+    told = every[: -MAX_READ - 1 : -1]
     shown = told if whole else _newest(told)
     chosen = _pick_report(told, report_id)
-    progress = read_progress(actor=actor, branch=branch)
+    progress = weigh_progress(branch=branch, told=every, policy=gate.policy)
     history = History.read(told, frozenset(progress.advice.quarantined))
     view = View(run.pk, branch=branch.pk)
     return VerdictPage(
@@ -251,12 +258,6 @@ def _tabs(run: Run, lines: Lines, branch: Branch) -> tuple[BranchTab, ...]:
         )
         for key, row in lines.branches.items()
     )
-
-
-def _read_reports(branch: Branch) -> Sequence[Report]:
-    """The branch's newest reports, newest first."""
-    rows = Report.objects.filter(branch=branch).select_related("runner")
-    return list(rows.order_by("-order")[:MAX_READ])
 
 
 def _newest(told: Sequence[Report]) -> list[Report]:

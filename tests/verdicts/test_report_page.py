@@ -248,4 +248,4 @@ def test_the_page_asks_the_same_few_queries_however_much_was_graded(
     for number in range(6):
         step(branch, *(f"t{place}" for place in range(8 - number)))
         push(branch, "lint", [make_issue(kind="lint")])
-    assert count() == few <= 27
+    assert count() == few <= 21

@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import io
 import json
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,7 @@ from tests.branches.api.test_bad_input import count_rows
 from tests.make import append, make_key, make_message, make_run
 from tests.verdicts.graders.printouts import FORMAT_OF, sample
 from tests.verdicts.make import make_receipt, make_runner, require
+from verdicts.graders.formats import FORMATS
 from verdicts.models import Report
 from verel_site.kit.parsers import MAX_BODY_BYTES
 
@@ -135,6 +137,47 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(trunk: Branch, grade
     bomb = gzip.compress(b" " * (MAX_BODY_BYTES + 1))
     assert len(bomb) < 100_000
     problem(post(grader, trunk, bomb, Content_Encoding="gzip"), 413, "too_large")
+
+
+HUNDRED_MEGABYTES = 100 * 1024 * 1024
+
+
+class Endless(io.RawIOBase):
+    """A well-formed output, and as many blanks after it as are asked for; counts what is read."""
+
+    def __init__(self, told: bytes) -> None:
+        self._told, self.taken = told, 0
+
+    def read(self, size: int = -1) -> bytes:
+        assert size >= 0, "nobody may ask for all of it"
+        piece = self._told[self.taken : self.taken + size].ljust(size)
+        self.taken += size
+        return piece
+
+
+# One output of each format that takes blanks after it, as JSON and XML do.
+OF_EACH = {format: name for name, format in FORMAT_OF.items() if not name.endswith(".pb")}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_hundred_megabytes_of_any_format_are_refused_by_their_size_alone(
+    format: str, trunk: Branch, grader: Api
+) -> None:
+    told = sample(OF_EACH[format])
+    query = f"?format={format}&preview=true"
+    assert post(grader, trunk, told + b" " * 10_000, query).status_code == 200
+    before = count_rows()
+    sent = Endless(told)
+    address = f"/api/v1/branches/{trunk.pk}/reports/import?format={format}"
+    length: Any = {"wsgi.input": sent, "CONTENT_LENGTH": str(HUNDRED_MEGABYTES)}
+    plain = grader.client.generic(
+        "POST", address, content_type="text/plain", headers=grader.headers, **length
+    )
+    problem(plain, 413, "too_large")
+    assert sent.taken <= MAX_BODY_BYTES + 1
+    packed = gzip.compress(told.ljust(HUNDRED_MEGABYTES), compresslevel=1)
+    problem(post(grader, trunk, packed, query, Content_Encoding="gzip"), 413, "too_large")
+    assert count_rows() == before
 
 
 def test_one_tool_s_clean_run_does_not_hide_what_another_found(trunk: Branch, grader: Api) -> None:
