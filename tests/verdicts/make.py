@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.utils import timezone
 
 from branches.models import Branch
-from tests.make import append, make_message
-from verdicts.models import Policy, Report, Runner, Suite
+from tests.make import append, make_fork, make_message, make_run
+from verdicts.comparisons import draw_sides
+from verdicts.models import Comparison, Policy, Report, Runner, Suite
 from verdicts.policies import change_policy
 from verdicts.receipts import owed_nonce, sign_receipt
 from verdicts.report_form import read_report
@@ -72,6 +73,24 @@ def push(
 ) -> Report:
     body = make_report(branch, grader, issues, **extra)
     return file_report(branch_id=branch.pk, actor=actor, report=body)
+
+
+def make_pair(project: Project, *words: str) -> tuple[Branch, Branch]:
+    """Two forks of one trunk's second event, each with an override of its own and then the words,
+    the last of which are the agent's; the first one is not told apart by its name."""
+    _, trunk = make_run(project)
+    append(trunk, make_message("user", "Cap the dose."))
+    one, other = (make_fork(trunk, 2, f"Dose = {n}mg", name=f"Secret {n}").branch for n in (1, 2))
+    for fork in (one, other):
+        append(fork, *(make_message("user", word) for word in words))
+        append(fork, make_message("assistant", fork.override))
+    return one, other
+
+
+def side_of(comparison: Comparison, actor: Actor, branch: Branch) -> str:
+    """Which side a branch is on, as that reviewer sees the pair."""
+    sides = draw_sides(comparison_id=comparison.pk, reviewer=actor)
+    return "left" if sides.left.branch.pk == branch.pk else "right"
 
 
 def make_runner(project: Project, name: str = "ci", **extra: Any) -> Signer:

@@ -6,15 +6,11 @@ from django.test import Client
 
 from branches.models import Branch, Merge
 from tests.make import (
-    append,
-    make_fork,
-    make_message,
     make_person,
-    make_run,
     make_user,
 )
 from tests.verdicts.compare_page.pages import approve, page_of, words
-from tests.verdicts.make import push
+from tests.verdicts.make import make_pair, push, side_of
 from verdicts.comparisons import draw_sides, label_comparison, open_comparison, withdraw_label
 from verdicts.models import Comparison, Label
 from verel_site.access.actors import SYSTEM, Actor
@@ -29,22 +25,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def pair(project: Project) -> tuple[Branch, Branch]:
-    _, trunk = make_run(project)
-    append(trunk, make_message("user", "Cap the dose."))
-    one, other = (make_fork(trunk, 2, f"Dose = {n}mg", name=f"Secret {n}").branch for n in (1, 2))
-    for fork in (one, other):
-        append(fork, make_message("assistant", f"done {fork.number}"))
-    push(one)
-    return one, other
+    pair = make_pair(project)
+    push(pair[0])
+    return pair
 
 
 def compare(pair: tuple[Branch, Branch], required: int = 2) -> Comparison:
     return open_comparison(left=pair[0].pk, right=pair[1].pk, actor=SYSTEM, required=required)
-
-
-def side_of(comparison: Comparison, actor: Actor, branch: Branch) -> str:
-    sides = draw_sides(comparison_id=comparison.pk, reviewer=actor)
-    return "left" if sides.left.branch.pk == branch.pk else "right"
 
 
 def judge(comparison: Comparison, actor: Actor, branch: Branch, why: str = "") -> Label:

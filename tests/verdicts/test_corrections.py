@@ -20,7 +20,7 @@ from tests.make import (
 )
 from tests.sound import faults_of
 from tests.verdicts.compare_page.pages import approve, page_of, submit
-from tests.verdicts.make import push
+from tests.verdicts.make import make_pair, push, side_of
 from verdicts.comparisons import BadLabel, draw_sides, label_comparison, open_comparison
 from verdicts.corrections import NothingCorrected
 from verdicts.models import Comparison, Label
@@ -40,23 +40,12 @@ BETTER = "5 mL, and never more than 50 mg."
 
 @pytest.fixture
 def pair(project: Project) -> tuple[Branch, Branch]:
-    """Two forks of the trunk's second event, each with a step and then an answer."""
-    _, trunk = make_run(project)
-    append(trunk, make_message("user", "Cap the dose."))
-    forks = [make_fork(trunk, 2, f"Dose = {n}mg").branch for n in (1, 2)]
-    for fork in forks:
-        append(fork, make_message("user", "Go on."), make_message("assistant", fork.override))
-    return forks[0], forks[1]
+    return make_pair(project, "Go on.")
 
 
 @pytest.fixture
 def comparison(pair: tuple[Branch, Branch]) -> Comparison:
     return open_comparison(left=pair[0].pk, right=pair[1].pk, actor=SYSTEM)
-
-
-def side_of(comparison: Comparison, actor: Actor, branch: Branch) -> str:
-    sides = draw_sides(comparison_id=comparison.pk, reviewer=actor)
-    return "left" if sides.left.branch.pk == branch.pk else "right"
 
 
 def correct(comparison: Comparison, actor: Actor, branch: Branch, **extra: Any) -> Label:

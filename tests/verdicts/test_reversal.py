@@ -12,15 +12,11 @@ from branches.merges import ReasonMissing
 from branches.models import Branch, Merge, Triplet
 from branches.triplets import WITHDRAWAL
 from tests.make import (
-    append,
-    make_fork,
-    make_message,
     make_person,
-    make_run,
 )
 from tests.verdicts.compare_page.pages import page_of
-from tests.verdicts.make import push
-from verdicts.comparisons import draw_sides, label_comparison, open_comparison, withdraw_label
+from tests.verdicts.make import make_pair, push, side_of
+from verdicts.comparisons import label_comparison, open_comparison, withdraw_label
 from verdicts.merging import merge_preferred
 from verdicts.models import Comparison, Label
 from verel_site.access.actors import SYSTEM, Actor
@@ -39,13 +35,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def pair(project: Project) -> tuple[Branch, Branch]:
-    _, trunk = make_run(project)
-    append(trunk, make_message("user", "Cap the dose."))
-    good, bad = (make_fork(trunk, 2, f"Dose = {n}mg").branch for n in (1, 2))
-    for fork in (good, bad):
-        append(fork, make_message("assistant", f"done {fork.number}"))
-    push(good)
-    return good, bad
+    pair = make_pair(project)
+    push(pair[0])
+    return pair
 
 
 @pytest.fixture
@@ -54,8 +46,7 @@ def comparison(pair: tuple[Branch, Branch]) -> Comparison:
 
 
 def judge(comparison: Comparison, actor: Actor, better: Branch) -> Label:
-    sides = draw_sides(comparison_id=comparison.pk, reviewer=actor)
-    choice = "left" if sides.left.branch.pk == better.pk else "right"
+    choice = side_of(comparison, actor, better)
     return label_comparison(comparison_id=comparison.pk, actor=actor, choice=choice)
 
 
