@@ -24,8 +24,10 @@ from tests.verdicts.make import (
     unit,
 )
 from verdicts.admission import GateView, read_gate
+from verdicts.domain.progress import Step
 from verdicts.domain.terms import Verdict
 from verdicts.models import Failure, Report
+from verdicts.progress import read_progress
 from verdicts.quarantine import quarantine_failure
 from verdicts.reports import file_report
 from verel_site.access.actors import SYSTEM
@@ -59,10 +61,14 @@ def test_a_run_that_leaves_out_what_failed_before_opens_no_gate() -> None:
         "test: it left out 1 test that it looked at here before: unit::clamp",
     )
     assert told.standings[0].verdict == "fail"
+    advice = read_progress(actor=SYSTEM, branch=trunk).advice
+    assert advice.step == Step.CONTINUE
+    assert advice.why == f"nothing that was looked at fails, but {told.texts[1]}"
     run(grow(trunk), "dose", "valve")
     assert not gate(trunk).open, "leaving it out twice does not mend it"
     run(grow(trunk), *NAMES)
     assert (gate(trunk).open, gate(trunk).texts) == (True, ())
+    assert read_progress(actor=SYSTEM, branch=trunk).advice.step == Step.STOP
 
 
 def test_a_run_that_leaves_out_what_passed_before_says_so_for_as_long_as_it_does() -> None:

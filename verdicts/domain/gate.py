@@ -543,6 +543,12 @@ def _weigh_all(
     return weighed
 
 
+def tell_narrowed(reports: Collection[ReportFacts]) -> list[str]:
+    """In words, as the gate tells it, what the reports of one head left out that counts."""
+    narrowed = _narrowed(_weigh_all(reports, 1))
+    return [reason.text for reasons in narrowed.values() for reason in reasons]
+
+
 def counted_reports(
     reports: Collection[ReportFacts], advisory_window: int = 1
 ) -> list[ReportFacts]:

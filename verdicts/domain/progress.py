@@ -22,7 +22,7 @@ from verdicts.domain.flakiness import (
     find_unprobed,
     prove_flaky,
 )
-from verdicts.domain.gate import effective_severity
+from verdicts.domain.gate import effective_severity, tell_narrowed
 from verdicts.domain.terms import GATING_SEVERITY, PRECISE, Confidence, Grader
 
 DEFAULT_LADDER: Final = ("haiku", "sonnet", "opus")
@@ -259,6 +259,9 @@ def _decide_green(state: _State) -> _Answer:
         first = state.heavy[0]
         told = f"nothing precise fails, and {first.why}: {first.message}"
         return Step.ESCALATE, "", f"{told}: a person must look"
+    narrowed = tell_narrowed(state.latest)
+    if narrowed:
+        return Step.CONTINUE, "", f"nothing that was looked at fails, but {narrowed[0]}"
     return Step.STOP, "", "nothing fails any more; ask the gate"
 
 

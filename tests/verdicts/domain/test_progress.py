@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.verdicts.domain.strategies import reports
 from verdicts.domain.corroboration import find_unconfirmed
+from verdicts.domain.coverage import LeftOut
 from verdicts.domain.facts import IssueFacts, ReportFacts
 from verdicts.domain.progress import (
     Iteration,
@@ -43,12 +44,14 @@ def head(
 
 
 A, AB, ABC, B = head("a"), head("a", "b"), head("a", "b", "c"), head("b")
+NARROWED = ReportFacts(Grader.DOM, order=1, left_out=(LeftOut("tests", 1, ("a",)),))
 TOP = {"model": "opus"}
 CASES: tuple[tuple[str, list[Iteration], Step, str], ...] = (
     ("nothing stored", [], Step.CONTINUE, ""),
     ("first failures", [AB], Step.CONTINUE, ""),
     ("strictly fewer", [ABC, AB, A], Step.CONTINUE, ""),
     ("green", [A, head()], Step.STOP, ""),
+    ("green by leaving out", [A, dataclasses.replace(head(), reports=(NARROWED,))], Step.CONTINUE, ""),
     ("the same for a window", [A] * 4, Step.UPGRADE, "sonnet"),
     ("a circle of two", [A, B, A, B], Step.UPGRADE, "sonnet"),
     ("a circle of three", [A, B, AB, A, B, AB], Step.UPGRADE, "sonnet"),
