@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from branches.blobs import keep_blobs
 from branches.domain import terms
-from branches.domain.digest import advance_digest, advance_seal
+from branches.domain.digest import advance_digest, microseconds, seal_row
 from branches.domain.terms import ENDED, Status
 from branches.models import Branch, Event
 from branches.stasis import open_approval
@@ -330,38 +330,43 @@ def _seal_rows(
 ) -> list[Row]:
     received_at = timezone.now()
     seq, digest, seal = branch.head_seq, bytes(branch.head_digest), bytes(branch.head_seal)
-    project, run, own, sealer = branch.project_id, branch.run_id, branch.pk, codec()
-    encrypts = sealer.encrypts
+    project, run, own = branch.project_id, branch.run_id, branch.pk
+    run_bytes, own_bytes, received = run.bytes, own.bytes, microseconds(received_at)
+    envelopes = _seal_payloads(branch, drafts, payloads)
     rows = []
-    for draft, payload, position in zip(drafts, payloads, positions, strict=True):
+    for draft, payload, position, envelope in zip(
+        drafts, payloads, positions, envelopes, strict=True
+    ):
         seq += 1
         digest = advance_digest(digest, draft.type, payload)
-        seal = advance_seal(
-            seal,
-            digest=digest,
-            position=position,
-            event_id=draft.event_id,
-            run=run,
-            branch=own,
-            seq=seq,
-            event_type=draft.type,
-            source=draft.source,
-            ts=draft.ts,
-            received_at=received_at,
-            task_id=draft.task_id,
-            parent_id=draft.parent_id,
-            schema_version=draft.schema_version,
-            payload=payload,
-        )
-        bound = _bound_data(own, seq, draft) if encrypts else b""
+        seal = seal_row(
+            seal, digest, position, draft.event_id, run_bytes, own_bytes, seq, draft.type,
+            draft.source, draft.ts, received, draft.task_id, draft.parent_id,
+            draft.schema_version, payload,
+        )  # fmt: skip
         rows.append(
             Row(
                 position, draft.ts, received_at, seq, draft.schema_version, draft.event_id,
                 project, run, own, draft.parent_id, draft.task_id, draft.type, draft.source,
-                digest, seal, sealer.seal(payload, bound),
+                digest, seal, envelope,
             )
         )  # fmt: skip
     return rows
+
+
+def _seal_payloads(
+    branch: Branch, drafts: Sequence[Draft], payloads: Sequence[bytes]
+) -> list[bytes]:
+    """The envelopes of what follows the branch's head; under encryption each is bound to its seq."""
+    sealer = codec()
+    if not sealer.encrypts:
+        return sealer.seal_all_unbound(payloads)
+    return [
+        sealer.seal(payload, _bound_data(branch.pk, seq, draft))
+        for seq, (draft, payload) in enumerate(
+            zip(drafts, payloads, strict=True), start=branch.head_seq + 1
+        )
+    ]
 
 
 def _bound_data(branch: UUID, seq: int, draft: Draft) -> bytes:

@@ -20,6 +20,8 @@ PREFIX_ID_HEX: Final = 32
 _CHAINED: Final = struct.Struct(">I32sI32sIQI16sI16sI16sIQI")
 _TIMES: Final = struct.Struct(">IqIq")
 _LAST: Final = struct.Struct(">IHI")
+_KEY: Final = (16).to_bytes(4)
+_ABSENT: Final = bytes(4)
 
 
 def advance_digest(previous: bytes, event_type: str, payload: bytes) -> bytes:
@@ -51,24 +53,45 @@ def advance_seal(
     payload: bytes,
 ) -> bytes:
     """The seal after one row. Times count in whole microseconds since the epoch."""
+    return seal_row(
+        previous, digest, position, event_id, run.bytes, branch.bytes, seq, event_type, source, ts,
+        microseconds(received_at), task_id, parent_id, schema_version, payload,
+    )  # fmt: skip
+
+
+def seal_row(
+    previous: bytes,
+    digest: bytes,
+    position: int,
+    event_id: UUID,
+    run: bytes,
+    branch: bytes,
+    seq: int,
+    event_type: str,
+    source: str,
+    ts: datetime,
+    received: int,
+    task_id: UUID | None,
+    parent_id: UUID | None,
+    schema_version: int,
+    payload: bytes,
+) -> bytes:
+    """As `advance_seal`, of what the rows of a batch share written out once: `run` and `branch` as
+    their bytes, `received` in microseconds."""
     name, author = event_type.encode(), source.encode()
-    task = task_id.bytes if task_id else b""
-    parent = parent_id.bytes if parent_id else b""
     return hashlib.sha256(
         b"".join(
             (
                 _CHAINED.pack(
                     32, previous, 32, digest, 8, position,
-                    16, event_id.bytes, 16, run.bytes, 16, branch.bytes, 8, seq, len(name),
+                    16, event_id.bytes, 16, run, 16, branch, 8, seq, len(name),
                 ),
                 name,
                 len(author).to_bytes(4),
                 author,
-                _TIMES.pack(8, microseconds(ts), 8, microseconds(received_at)),
-                len(task).to_bytes(4),
-                task,
-                len(parent).to_bytes(4),
-                parent,
+                _TIMES.pack(8, microseconds(ts), 8, received),
+                _KEY + task_id.bytes if task_id else _ABSENT,
+                _KEY + parent_id.bytes if parent_id else _ABSENT,
                 _LAST.pack(2, schema_version, len(payload)),
                 payload,
             )

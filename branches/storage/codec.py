@@ -140,6 +140,19 @@ class Codec:
         head = bytes((version + AES, len(kid))) + kid
         return head + nonce + _cipher(key[1]).encrypt(nonce, body, bound + bind(head))
 
+    def seal_all_unbound(self, plains: Sequence[bytes]) -> list[bytes]:
+        """As `seal` of each, bound to nothing, compressed together; for who does not encrypt."""
+        if not self._compresses or not all(plains):
+            return [self.seal(plain, b"") for plain in plains]
+        envelopes: list[bytes] = []
+        for start in range(0, len(plains), FRAMES_AT_ONCE):
+            some: Any = list(plains[start : start + FRAMES_AT_ONCE])
+            frames: Any = _zstd.compressor.multi_compress_to_buffer(some)
+            for plain, frame in zip(some, frames, strict=True):
+                shorter = len(frame) < len(plain)
+                envelopes.append(b"\x01" + frame.tobytes() if shorter else b"\x00" + plain)
+        return envelopes
+
     def open(self, envelope: bytes | memoryview, bound: bytes) -> bytes:
         """The plain bytes; raises Unreadable."""
         stored = bytes(envelope)

@@ -17,6 +17,7 @@ from branches.storage.codec import (
     ListedKeys,
     Unreadable,
     bind,
+    open_all_unbound,
 )
 
 OLD, NEW = ("2025", b"o" * 32), ("2026", b"n" * 32)
@@ -180,3 +181,14 @@ def test_two_lists_of_fields_bind_alike_only_when_they_are_alike(
     left: list[bytes], right: list[bytes]
 ) -> None:
     assert (bind(*left) == bind(*right)) == (left == right)
+
+
+@pytest.mark.parametrize("compresses", [True, False])
+def test_many_are_sealed_together_as_each_would_be_alone(compresses: bool) -> None:
+    codec = make_codec(compresses=compresses)
+    plains = [TEXT, b"{}", b"\x00\xff", b"", TEXT[:70] * 3000, *(TEXT[n:] for n in range(600))]
+    for told in (plains, [plain for plain in plains if plain], []):
+        sealed = codec.seal_all_unbound(told)
+        assert sealed == [codec.seal(plain, b"") for plain in told]
+        assert [codec.open(envelope, b"") for envelope in sealed] == told
+        assert open_all_unbound(sealed) == told
