@@ -167,7 +167,7 @@ def _choose(
 
 
 def _line(row: Consolidation, slug: str, chosen: Consolidation | None) -> JobLine:
-    told = f"{row.count('episodes'):,} episodes, {row.count('written'):,} written"
+    told = f"{_many(row.count('episodes'), 'episode')}, {row.count('written'):,} written"
     return JobLine(
         number=row.number,
         href=reverse("memory-consolidation", args=[slug, row.number]),

@@ -228,7 +228,7 @@ def _changes(request: PromotionRequest, record: Record) -> str:
     listed = list_evidence(record)
     if bytes(request.evidence_digest) != evidence_digest(listed):
         more = len(listed) - len(request.evidence)
-        return f"Its evidence changed after it was asked about: {more:+d} sources."
+        return f"Its evidence changed after it was asked about: {more:+d} source{'' if abs(more) == 1 else 's'}."
     if request.conflicts != list_conflicts(record):
         return "Another record of its key changed after it was asked about."
     return ""

@@ -151,11 +151,16 @@ def _bury(job: Consolidation, rows: Iterable[Record]) -> Iterable[bool]:
             after={"standing": Standing.BURIED.value},
             reason=(
                 f"Strength {strength:.2f} is below {PRUNE_STRENGTH}, confidence "
-                f"{row.confidence:.2f} below {PRUNE_CONFIDENCE}, and {row.support_count} runs "
-                "speak for it."
+                f"{row.confidence:.2f} below {PRUNE_CONFIDENCE}, and {_tell_runs(row)} for it."
             ),
         )
         yield True
+
+
+def _tell_runs(row: Record) -> str:
+    if row.support_count == 1:
+        return "one run speaks"
+    return f"{row.support_count or 'no'} runs speak"
 
 
 WRITE: Final = Stage(write_back, lambda job: _ready(job).count())

@@ -28,7 +28,7 @@ from verel_site.access.projects import actor_of_user, create_project, set_member
 from verel_site.access.rights import Right, Role
 from verel_site.demo import stories
 from verel_site.demo.remembered import remember
-from verel_site.demo.stories import AGENT, MODEL, TOOLS, Told
+from verel_site.demo.stories import AGENT, MODEL, REPOSITORY, TOOLS, Told
 
 SLUG: Final = "demo"
 REVIEWER: Final = "reviewer"
@@ -151,7 +151,7 @@ class _Loader:
             project_id=self.project.pk,
             actor=SYSTEM,
             goal=goal,
-            spec={"tools": TOOLS},
+            spec={"tools": TOOLS, "repo": REPOSITORY},
             agent=AGENT,
             model=MODEL,
         )

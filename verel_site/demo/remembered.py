@@ -25,9 +25,10 @@ from memory.skills import upload_skill
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import RIGHTS_OF_SCOPE, Scope
+from verel_site.demo.stories import REPOSITORY
 
 CAP: Final = {"subject": "limits.bolus.paediatric", "predicate": "max_dose"}
-SCOPE: Final = "repo:pump-control"
+SCOPE: Final = f"repo:{REPOSITORY}"
 
 
 @dataclass(frozen=True)

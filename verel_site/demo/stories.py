@@ -10,6 +10,7 @@ type Told = tuple[str, dict[str, Any]]
 AGENT: Final = "dose-fixer"
 MODEL: Final = "recorded"
 
+REPOSITORY: Final = "pump-control"
 TOOLS: Final[list[dict[str, Any]]] = [
     {
         "type": "function",
