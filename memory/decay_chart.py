@@ -4,6 +4,7 @@ Pure geometry over what is known. Strength is computed from the logged retrieval
 followed back from what it is now through the independent runs that moved it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -57,7 +58,7 @@ def age_of(fading: Fading) -> float:
 def days_ahead(fading: Fading) -> float:
     """Long enough to see it fade; a record of today shows that alone."""
     curve, retrievals = fading.curve, fading.uses[-1][1]
-    fades = curve.half_life(retrievals) * (LEFT_OVER ** (-1 / curve.beta) - 1)
+    fades = curve.half_life(retrievals) * (math.pow(LEFT_OVER, -1 / curve.beta) - 1)
     age = age_of(fading)
     most = MOST_DAYS if age < LEAST_DAYS else AHEAD_TIMES * age
     return min(MOST_DAYS, max(LEAST_DAYS, age, min(fades, most)))

@@ -474,7 +474,7 @@ def _read_fit(record: Record) -> CurveFit | None:
 
 def _curve_words(record: Record, fit: CurveFit | None) -> str:
     curve = record.curve
-    what = "whatever is verified" if record.trust == "verified" else ITEM_WORDS[record.item_type]
+    what = "Whatever is verified" if record.trust == "verified" else ITEM_WORDS[record.item_type]
     told = "fitted to logged retrievals" if curve.fitted else "a default that no log was fitted to"
     if fit is not None:
         told += (
