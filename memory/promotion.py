@@ -172,7 +172,8 @@ def _decide(
     claim: UUID | None = None,
 ) -> Decided:
     if said.answer in (Answer.REJECT, Answer.DEMOTE, Answer.MERGE) and not said.reason.strip():
-        raise ReasonNeeded(f"To {said.answer} it takes a reason.", pointer="/reason")
+        word = "refuse" if said.answer is Answer.REJECT else said.answer.value
+        raise ReasonNeeded(f"To {word} it takes a reason.", pointer="/reason")
     before = {"trust": record.trust, "standing": record.standing, "scope": record.scope}
     stood = look(record, into=said.into)
     case = _Case(record, request, actor, said)

@@ -51,7 +51,9 @@ def test_no_key_both_pushes_and_judges(push: str, judge: str) -> None:
         create_key(project=make_project(), scopes=[push, judge], name="both")
 
 
-def test_unknown_scopes_are_named() -> None:
+def test_unknown_scopes_are_named_and_no_scope_is_refused() -> None:
+    with pytest.raises(ScopesRefused, match="at least one"):
+        create_key(project=make_project(), scopes=[], name="x")
     with pytest.raises(ScopesRefused, match="everything"):
         create_key(project=make_project(), scopes=["everything"], name="k")
 

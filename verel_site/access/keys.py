@@ -36,7 +36,9 @@ def _sha256(secret: str) -> str:
 def check_scopes(scopes: list[str]) -> list[Scope]:
     known = [scope.value for scope in Scope]
     unknown = [scope for scope in scopes if scope not in known]
-    if unknown or not scopes:
+    if not scopes:
+        raise ScopesRefused(f"A key has at least one scope of {', '.join(known)}.")
+    if unknown:
         raise ScopesRefused(f"Unknown scopes {unknown}; there are {', '.join(known)}.")
     wanted = {Scope(scope) for scope in scopes}
     if wanted & PUSHING_SCOPES and wanted & JUDGING_SCOPES:
