@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from threading import Thread
 from urllib.parse import urlsplit
@@ -51,15 +51,52 @@ class Served:
         return {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
 
 
+type Address = tuple[str, int]
+
+_kept: "KeptServers | None" = None
+
+
+class KeptServers:
+    """While it is entered, a server is started once for each environment, and serves on for every
+    `serving`: to see that benchmarks run. For a measurement each needs a fresh one."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._known: dict[frozenset[tuple[str, str]], Address] = {}
+
+    def __enter__(self) -> None:
+        global _kept
+        _kept = self
+
+    def __exit__(self, *error: object) -> None:
+        global _kept
+        _kept = None
+        self._stack.close()
+
+    def find(self, variables: dict[str, str]) -> Address:
+        named = frozenset(variables.items())
+        if named not in self._known:
+            self._known[named] = self._stack.enter_context(_started(variables))
+        return self._known[named]
+
+
 @contextmanager
 def serving(key: str, **variables: str) -> Iterator[Served]:
     """`manage.py serve` on the database of this process; `key` is sent with every request.
 
     `variables` are its environment's, over those of this process.
     """
-    command = [sys.executable, "manage.py", "serve", "--no-worker"]
+    if _kept is not None:
+        yield Served(*_kept.find(variables), key)
+        return
+    with _started(variables) as address:
+        yield Served(*address, key)
+
+
+@contextmanager
+def _started(variables: dict[str, str]) -> Iterator[Address]:
     process = subprocess.Popen(
-        command,
+        [sys.executable, "manage.py", "serve", "--no-worker"],
         cwd=settings.BASE_DIR,
         env={**os.environ, **variables},
         stdout=subprocess.PIPE,
@@ -71,7 +108,7 @@ def serving(key: str, **variables: str) -> Iterator[Served]:
         address = _wait_for_address(process.stdout.readline)
         # What it goes on to print must be taken, or it would stop with the pipe full.
         Thread(target=process.stdout.read, daemon=True).start()
-        yield Served(address[0], address[1], key)
+        yield address
     finally:
         process.terminate()
         try:
@@ -81,7 +118,7 @@ def serving(key: str, **variables: str) -> Iterator[Served]:
             process.wait()
 
 
-def _wait_for_address(read_line: Callable[[], str]) -> tuple[str, int]:
+def _wait_for_address(read_line: Callable[[], str]) -> Address:
     told, address = [], None
     while line := read_line():
         told.append(line)

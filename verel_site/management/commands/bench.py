@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from verel_site.bench.figures import Case, all_cases, run_case
 from verel_site.bench.scratch import scratch_environment
+from verel_site.bench.served import KeptServers
 
 
 class Command(BaseCommand):
@@ -48,11 +50,12 @@ class Command(BaseCommand):
         if settings.SETTINGS_MODULE != "verel_site.bench.settings":
             raise CommandError("--inside is for the child process that bench itself starts.")
         call_command("migrate", interactive=False, verbosity=0)
-        for case in chosen:
-            for line in run_case(case, _sizes_of(case, options)):
-                text = json.dumps(line) if options["json"] else _as_text(line)
-                self.stdout.write(text)
-                self.stdout.flush()
+        with KeptServers() if options["tiny"] else nullcontext():
+            for case in chosen:
+                for line in run_case(case, _sizes_of(case, options)):
+                    text = json.dumps(line) if options["json"] else _as_text(line)
+                    self.stdout.write(text)
+                    self.stdout.flush()
 
 
 def pick_cases(names: list[str], *, exactly: bool = False) -> list[Case]:
