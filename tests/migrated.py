@@ -18,6 +18,7 @@ from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
 
 from tests.profile import SHARED
+from verel_site.servers.postgresql import PostgreSQL
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SQLITE: Final = "migrated.sqlite3"
@@ -50,8 +51,7 @@ def make_installation(home: Path) -> dict[str, str]:
         if kept.exists():
             shutil.copyfile(kept, file)
         else:
-            migrate = [sys.executable, "manage.py", "migrate", "-v0"]
-            subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
+            _manage(environment, "migrate")
             shutil.copyfile(file, kept)
     return environment
 
@@ -66,10 +66,42 @@ def copy_static(target: Path) -> None:
                 "VEREL_HOME": str(place),
                 "DJANGO_SETTINGS_MODULE": "verel_site.settings",
             }
-            collect = [sys.executable, "manage.py", "collectstatic", "--noinput", "-v0"]
-            subprocess.run(collect, cwd=ROOT, env=environment, check=True)
+            _manage(environment, "collectstatic", "--noinput")
         # With their times, by which a start sees that they are up to date.
         shutil.copytree(kept, target, dirs_exist_ok=True)
+
+
+def copy_cluster(target: Path, binaries: Path) -> None:
+    """The directory of a PostgreSQL of one's own, whose database has every table."""
+    with _alone() as place:
+        kept = place / "cluster"
+        if not kept.exists():
+            server = PostgreSQL(kept, binaries, throwaway=True)
+            server.start()
+            environment = {
+                **os.environ,
+                "VEREL_HOME": str(place),
+                "VEREL_DATABASE_URL": server.url,
+                "DJANGO_SETTINGS_MODULE": "verel_site.settings",
+            }
+            try:
+                _manage(environment, "migrate")
+            finally:
+                server.stop()
+        _copy_with_owners(kept, target)
+
+
+def _copy_with_owners(source: Path, target: Path) -> None:
+    """The account that a server runs under keeps what is its own."""
+    shutil.copytree(source, target)
+    for made in (source, *source.rglob("*")):
+        known = made.stat()
+        os.chown(target / made.relative_to(source), known.st_uid, known.st_gid)
+
+
+def _manage(environment: dict[str, str], *command: str) -> None:
+    manage = [sys.executable, "manage.py", *command, "-v0"]
+    subprocess.run(manage, cwd=ROOT, env=environment, check=True)
 
 
 @contextmanager

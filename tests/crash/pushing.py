@@ -104,8 +104,7 @@ class Pusher:
 
 def start_pushers(served: Served, project: str) -> list[Pusher]:
     """Clients at work, each on a branch of its own in a new project."""
-    served.manage("create_project", project)
-    key = served.manage("create_api_key", "--project", project, "--scopes", "events:write")
+    (key,) = served.let_in(project, "events:write")
     pushers = [Pusher(served, project, key) for _ in range(CLIENTS)]
     for pusher in pushers:
         pusher.start()

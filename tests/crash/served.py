@@ -32,6 +32,11 @@ class Served:
     def manage(self, *args: str) -> str:
         return self.run("manage.py", *args)
 
+    def let_in(self, project: str, *scopes: str) -> list[str]:
+        """Makes the project, and a key for each comma-separated scopes: in one process, since
+        starting it is the most of what that costs."""
+        return self.run("-m", "tests.crash.letting_in", project, *scopes).split()
+
     def run(self, *args: str) -> str:
         """What a Python process with these arguments prints; fails the test if it fails."""
         done = subprocess.run(

@@ -16,10 +16,9 @@ WAIT_SECONDS = 30
 class Agent:
     """What an agent keeps between two lives of its own: its key, its branch, and its cursor."""
 
-    def __init__(self, served: Served, project: str) -> None:
+    def __init__(self, served: Served, project: str, key: str) -> None:
         self.served = served
-        scopes = "events:write,branches:run,context:read"
-        self.key = served.manage("create_api_key", "--project", project, "--scopes", scopes)
+        self.key = key
         self.project = project
         self.cursor = 0
         self.branch = ""
@@ -67,15 +66,13 @@ def test_an_answer_reaches_an_agent_that_starts_anew_after_the_server_was_killed
     served: Served,
 ) -> None:
     served.start()
-    served.manage("create_project", "stopped")
-    agent = Agent(served, "stopped")
+    keys = served.let_in("stopped", "events:write,branches:run,context:read", "admin")
+    agent, person = (Agent(served, "stopped", key) for key in keys)
     agent.begin()
     agent.interrupt()
     agent.hear(0)
     served.end(signal.SIGKILL)
     served.start()
-    person = Agent(served, "stopped")
-    person.key = served.manage("create_api_key", "--project", "stopped", "--scopes", "admin")
     (asked,) = person.ask("GET", "approvals?project=stopped")["results"]
     assert asked["action"] == "send_email"
     body = {"answer": "edit", "args": {"to": "icu"}, "request_digest": asked["request_digest"]}

@@ -15,7 +15,8 @@ type Outcomes = dict[str, dict[str, Any]]
 def outcomes(place: Place) -> Outcomes:
     """All of them from one process, since starting it is the most of what it costs."""
     served = place.serve()
-    served.manage("migrate", "--verbosity", "0")
+    if place.postgresql is not None:
+        served.manage("migrate", "--verbosity", "0")
     told: Outcomes = json.loads(served.run("-m", "tests.crash.consolidating"))
     return told
 

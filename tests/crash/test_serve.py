@@ -26,8 +26,8 @@ def test_what_was_acknowledged_before_a_kill_is_there_after_it_once(served: Serv
 
 def test_sigterm_stops_the_server_cleanly(served: Served) -> None:
     served.start()
-    assert httpx.get(f"{served.url}healthz").json() == {"status": "alive"}
-    assert httpx.get(f"{served.url}readyz").json()["status"] == "ready"
+    assert httpx.get(f"{served.url}healthz", timeout=60).json() == {"status": "alive"}
+    assert httpx.get(f"{served.url}readyz", timeout=60).json()["status"] == "ready"
     assert served.end(signal.SIGTERM) == 0
 
 
@@ -42,7 +42,7 @@ def test_a_stuck_view_does_not_keep_the_server_from_stopping(place: Place) -> No
         except httpx.HTTPError:
             return
 
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         stuck = threading.Thread(target=ask)
         stuck.start()
         while not client.get(f"{served.url}stuck/count/").json()["stuck"]:

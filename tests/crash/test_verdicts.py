@@ -59,11 +59,7 @@ def most_held(served: Served) -> int:
 @pytest.fixture
 def api(served: Served) -> Iterator[httpx.Client]:
     served.start("--no-worker")
-    served.manage("create_project", "large")
-    agent, grader = (
-        served.manage("create_api_key", "--project", "large", "--scopes", scope)
-        for scope in ("events:write", "reports:write")
-    )
+    agent, grader = served.let_in("large", "events:write", "reports:write")
     address = f"{served.url}api/v1/"
     started = httpx.post(
         f"{address}projects/large/runs",
@@ -157,11 +153,8 @@ def test_a_server_that_is_killed_in_the_middle_of_a_loop_gives_the_same_answer(
     served: Served,
 ) -> None:
     served.start()
-    served.manage("create_project", "loop")
-    keys = {
-        name: served.manage("create_api_key", "--project", "loop", "--scopes", scope)
-        for name, scope in (("agent", "events:write"), ("grader", "reports:write"))
-    }
+    agent, grader = served.let_in("loop", "events:write", "reports:write")
+    keys = {"agent": agent, "grader": grader}
     with reach(served, keys["agent"]) as client:
         started = client.post("projects/loop/runs", json={"goal": "mend it"}).raise_for_status()
     branch = started.json()["branch"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.migrated import copy_cluster
 from tests.profile import throwaway_directory
 from verel_site.servers.places import ServerUnavailable
 from verel_site.servers.postgresql import PostgreSQL
@@ -31,8 +32,7 @@ def found(find: Callable[[], Path]) -> Path:
         pytest.skip(f"NOT TESTED ON A REAL SERVER: {error}")
 
 
-# For the whole session: making and migrating a database is the most of what these tests cost. Who
-# stops a server starts it again.
+# For the whole session; its database has every table. Who stops a server starts it again.
 @pytest.fixture(scope="session")
 def home() -> Path:
     return throwaway_directory()
@@ -40,7 +40,9 @@ def home() -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql(home: Path) -> Iterator[PostgreSQL]:
-    server = PostgreSQL(home / "postgresql", found(find_postgresql))
+    place = home / "postgresql"
+    copy_cluster(place, found(find_postgresql))
+    server = PostgreSQL(place, found(find_postgresql))
     server.start()
     yield server
     server.stop()

@@ -203,8 +203,7 @@ def test_postgresql_killed_at_a_commit_stores_what_is_sent_again_once(
     server = served(wire.url)
     server.start("--no-worker")
     project = point.replace(" ", "-")
-    server.manage("create_project", project)
-    key = server.manage("create_api_key", "--project", project, "--scopes", "events:write")
+    (key,) = server.let_in(project, "events:write")
     pusher = Pusher(server, project, key)
     pusher.start()
     pusher.wait_for(acknowledged=5)
@@ -230,7 +229,7 @@ def test_the_page_and_the_append_of_a_database_that_is_away_say_so_and_do_not_ha
     ready = httpx.get(f"{server.url}readyz", timeout=30)
     assert ready.status_code == 503
     assert ready.json()["checks"]["database"] == "down"
-    assert httpx.get(f"{server.url}healthz").status_code == 200
+    assert httpx.get(f"{server.url}healthz", timeout=30).status_code == 200
     postgresql.start()
     while httpx.get(f"{server.url}readyz", timeout=30).status_code != 200:
         assert server.process is not None
