@@ -35,7 +35,7 @@ async def knock(address: str, headers: list[tuple[bytes, bytes]], *, opens: bool
     if opens and await socket.receive_nothing(timeout=0.1):
         await socket.disconnect()
         return OPEN
-    told = await socket.receive_output(timeout=5)
+    told = await socket.receive_output(timeout=30)
     if told["type"] == "websocket.send":
         await socket.disconnect()
         return OPEN

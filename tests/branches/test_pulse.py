@@ -17,7 +17,7 @@ from verel_site.asgi import application
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-WAIT_SECONDS = 5
+WAIT_SECONDS = 30
 
 
 async def test_a_commit_is_announced_with_the_branch_and_its_head() -> None:

@@ -108,7 +108,7 @@ def signer(project: Project) -> Signer:
 
 def make_client(address: str, project: Project, *scopes: str) -> httpx.Client:
     headers = {"Authorization": f"Bearer {make_key(project, *scopes)}"}
-    return httpx.Client(base_url=f"{address}/api/v1/", headers=headers, timeout=20)
+    return httpx.Client(base_url=f"{address}/api/v1/", headers=headers, timeout=60)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from verel_site.background import Background, Job
 from verel_site.demo.load import load_demo
 from verel_site.management.commands.demo import demo_jobs
 
-WAIT_SECONDS = 10
+WAIT_SECONDS = 60
 
 
 @pytest.mark.django_db

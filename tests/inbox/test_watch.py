@@ -17,7 +17,7 @@ from verel_site.inbox.watch import Watch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-WAIT_SECONDS = 5
+WAIT_SECONDS = 30
 READERS = 20
 
 

@@ -133,9 +133,9 @@ def test_hits_are_marked_in_any_case_and_hostile_needles_are_escaped() -> None:
 
 
 def test_a_million_control_characters_stay_small_and_fast() -> None:
-    start = time.monotonic()
+    start = time.process_time()
     assert len(visible_text("\x00" * 1_000_000)) < 100
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_name_of_two_alphabets_is_badged() -> None:
@@ -191,6 +191,6 @@ def test_text_too_long_to_parse_prints_as_it_is() -> None:
     "piece", ["[", "](", "*", "_a", "`", "> ", "- ", "![", "<", "|a", "&#", "[a](b"]
 )
 def test_no_markdown_within_the_limit_takes_long(piece: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     render_markdown((piece * MARKDOWN_CHARACTERS)[:MARKDOWN_CHARACTERS])
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5

@@ -14,7 +14,7 @@ from verel_site.kit.env import SQLITE
 from verel_site.kit.queued_sqlite.base import turns_of
 from verel_site.kit.queued_sqlite.turns import Turns
 
-SOON = 5.0
+SOON = 20.0
 QUEUE = "queue"
 
 

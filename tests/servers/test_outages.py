@@ -25,8 +25,8 @@ from verel_site.servers.postgresql import PostgreSQL
 from verel_site.servers.seaweedfs import SeaweedFS
 from verel_site.servers.valkey import Valkey
 
-# Far below the 20 seconds that a request may wait for a busy pool, with room for a busy machine.
-PROMPT_SECONDS: Final = 8.0
+# Below the 20 seconds that a request may wait for a busy pool, with room for a busy machine.
+PROMPT_SECONDS: Final = 15.0
 # Of a server that says nothing it takes some seconds to know, more on a busy machine; a request
 # would wait for ever.
 FROZEN_SECONDS: Final = 30.0

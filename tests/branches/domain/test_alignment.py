@@ -218,9 +218,9 @@ def test_repetitive_sides_take_no_cubic_time(letters: str) -> None:
     # Cubic work on these sizes would take hours, so a generous limit is proof enough.
     left = number([user(letters[n * n % 7 % len(letters)]) for n in range(1999)])
     right = number([user(letters[n * 3 % 5 % len(letters)]) for n in range(1998)])
-    begun = time.perf_counter()
+    begun = time.process_time()
     align_suffixes(left, right)
-    assert time.perf_counter() - begun < 20
+    assert time.process_time() - begun < 20
 
 
 @settings(max_examples=60)
@@ -330,9 +330,9 @@ def test_an_empty_text_has_no_lines() -> None:
 def test_a_repetitive_diff_takes_no_cubic_time(size: int) -> None:
     old = "\n".join("ab"[n * n % 7 % 2] for n in range(size))
     new = "\n".join("ba"[n * n % 5 % 2] for n in range(size))
-    begun = time.perf_counter()
+    begun = time.process_time()
     line_diff(old, new)
-    assert time.perf_counter() - begun < 20
+    assert time.process_time() - begun < 20
 
 
 @given(st.lists(words, max_size=6).map("\n".join), st.lists(words, max_size=6).map("\n".join))
