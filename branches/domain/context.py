@@ -382,17 +382,14 @@ class _Rows:
         return twin
 
     def add(self, event: WireEvent) -> None:
-        told = {
-            "event_id": str(event.event_id),
-            "branch": str(event.branch),
-            "seq": event.seq,
-            "type": event.type,
-            "source": event.source,
-            "ts": event.ts.isoformat(),
-        }
+        told = (
+            f'{{"event_id":"{event.event_id}","branch":"{event.branch}","seq":{event.seq},'
+            f'"type":{compact_json(event.type)},"source":{compact_json(event.source)},'
+            f'"ts":"{event.ts.isoformat()}","payload":'
+        )
         payload = event.payload
         text = payload if isinstance(payload, bytes) else json_bytes(dict(payload))
-        self.messages.append(b'%b,"payload":%b}' % (json_bytes(told)[:-1], text))
+        self.messages.append(b"%b%b}" % (told.encode(errors="surrogatepass"), text))
 
     def mark(self) -> tuple[int, int]:
         return self._taken + len(self.messages) - 1, 0

@@ -182,11 +182,11 @@ def _openai_content(role: str, content: object) -> bytes:
 
 def anthropic_blocks(content: object, *, images: bool = True) -> list[bytes]:
     """Content as Anthropic blocks; blank texts are left out, for that API refuses them."""
-    if type(content) is bytes:
-        return [b'{"type":"text","text":%b}' % content] if _is_worded(content) else []
-    parts = content if isinstance(content, list | tuple) else [text_of(content)]
-    blocks = _parts(parts, _ANTHROPIC_PARTS if images else {})
-    return [json_bytes(block) for block in blocks if not _is_blank(block)]
+    if isinstance(content, list | tuple):
+        blocks = _parts(content, _ANTHROPIC_PARTS if images else {})
+        return [json_bytes(block) for block in blocks if not _is_blank(block)]
+    text = content if type(content) is bytes else json_text(text_of(content))
+    return [b'{"type":"text","text":%b}' % text] if _is_worded(text) else []
 
 
 def _is_blank(block: Json) -> bool:
