@@ -13,6 +13,9 @@ from memory.querysets import CandidateQuerySet
 from memory.storage.candidate_rows import save_candidates
 
 RIVALS: Final = 50
+# Each window of a merge takes up the heads that its claims belong to, with all of their sources: of
+# few large windows that is done a few times.
+MERGED: Final = 2_000
 
 
 def _entailed(job: Consolidation) -> CandidateQuerySet:
@@ -21,7 +24,7 @@ def _entailed(job: Consolidation) -> CandidateQuerySet:
 
 
 def merge(job: Consolidation) -> Window:
-    rows = list(_entailed(job).order_by("pk")[:WINDOW])
+    rows = list(_entailed(job).order_by("pk")[:MERGED])
     if not rows:
         return OVER
     heads = _heads(job, [row.group for row in rows])

@@ -25,6 +25,7 @@ WINDOWS: Final = (
     (extracting, "EXTRACTED"),
     (extracting, "WINDOW"),
     (gating, "GATED"),
+    (merging, "MERGED"),
     (merging, "WINDOW"),
     (writing, "WRITTEN"),
     (writing, "WINDOW"),
