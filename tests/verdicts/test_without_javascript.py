@@ -115,14 +115,17 @@ PARTS = {
     "/inbox/<item>/pane/",
 }
 # Doors that no page leads to: a link that somebody is sent, the sign-in itself, probes, the kit of
-# staff, and a context of memory, which the answer to the agent names.
+# staff, a project's address as one cuts it off, and a context of memory, which the answer to the
+# agent names. And the whole of a text that a comparison cuts: no text of the world is so long.
 DOORS = {
     "/sign-in/<token>/",
     "/login/",
     "/kit/",
     "/healthz",
     "/readyz",
+    "/p/<slug>/",
     "/p/<slug>/memory/contexts/<context>/",
+    "/comparisons/<comparison>/steps/<seal>/",
 }
 # Enough to come by each run of the world, in whatever order they are listed.
 VISITS = 12

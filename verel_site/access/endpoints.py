@@ -87,7 +87,7 @@ class NoSuchAddress(Endpoint):
         raise NotFound("There is no such address; /api/docs/ lists those that exist.")
 
 
-fallback_urlpatterns: list[URLPattern] = [re_path(r"^.*$", NoSuchAddress.as_view())]
+fallback_urlpatterns: list[URLPattern] = [re_path(r"^[\s\S]*$", NoSuchAddress.as_view())]
 
 
 class ProblemSerializer(serializers.Serializer[Any]):

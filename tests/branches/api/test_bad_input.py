@@ -371,3 +371,10 @@ def test_a_merged_branch_takes_no_event_and_may_be_forked(trunk: Branch, api: Ap
     problem(api.post(f"branches/{trunk.pk}/events", batch()), 409, "branch_ended")
     answer = api.post(f"branches/{trunk.pk}/forks", {"fork_seq": 1, "override": "again"})
     assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("rest", ["nothing", "branches/%0A/pause", "a%0Ab%0A", "%00"])
+def test_what_has_no_address_is_a_problem_too(api: Api, rest: str) -> None:
+    # The client's own check wants an address of the schema.
+    answer = api.client.post(f"/api/v1/{rest}", headers=api.headers)
+    problem(answer, 404, "not_found")
