@@ -195,6 +195,7 @@ SPECTACULAR_SETTINGS = {
         "IssueKindEnum": "verdicts.api.serializers.ISSUE_KINDS",
         "RecordKindEnum": "memory.api.serializers.KINDS",
         "PromotionAnswerEnum": "memory.api.serializers.ANSWERS",
+        "VerdictEnum": "memory.api.serializers.VERDICTS",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
