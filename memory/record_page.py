@@ -195,8 +195,9 @@ class Use:
 
 @dataclass(frozen=True)
 class Draft:
-    """What the person typed before an answer was refused."""
+    """What the person typed before an answer was refused, and which answer it was."""
 
+    answer: str = ""
     reason: str = ""
     text: str = ""
     object: str = ""

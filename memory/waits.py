@@ -119,6 +119,7 @@ KIND: Final = Kind(
     decide=_decide,
     answers=ANSWERS,
     answer_words={answer.value: WORDS[answer.value] for answer in ANSWERS},
+    marks={"reject": "fail", "demote": "warn"},
     rank=60,
     note="bound to content and evidence",
     bulk=frozenset(["bury"]),

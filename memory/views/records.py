@@ -185,6 +185,7 @@ def _read_said(form: QueryDict, record: Record) -> Said:
 
 def _read_draft(form: QueryDict) -> Draft:
     return Draft(
+        answer=form.get("answer", ""),
         reason=form.get("reason", ""),
         text=form.get("edit_text", ""),
         object=form.get("edit_object", ""),

@@ -152,7 +152,12 @@ def test_a_missing_reason_is_told_and_nothing_is_lost(client: Client, project: P
     record = make_fact(project, "Ward 1 has a pump")
     response = decide(client, record, "reject", edit_text="Ward 1 has two")
     assert response.status_code == 422
-    assert "To refuse it takes a reason" in response.content.decode()
+    text = response.content.decode()
+    assert "To refuse it takes a reason" in text
+    assert "Ward 1 has two" in text
+    assert 'id="edit" open' not in text, "what was not asked stays shut"
+    edited = decide(client, record, "edit", edit_text="x" * 2001)
+    assert 'id="edit" open' in edited.content.decode()
 
 
 def test_an_edit_and_a_merge_by_plain_forms(client: Client, project: Project) -> None:

@@ -84,6 +84,17 @@ def test_a_run_that_leaves_out_what_passed_before_says_so_for_as_long_as_it_does
     assert gate(trunk).verdict == Verdict.PASS
 
 
+def test_what_fails_and_what_was_left_out_stand_in_one_line() -> None:
+    _, trunk = make_run()
+    run(trunk, *NAMES)
+    run(grow(trunk), "valve", failing=("valve",))
+    line = gate(trunk).standings[0]
+    assert (line.verdict, line.why.split("; ")[1:]) == (
+        "fail",
+        ["test: it left out 2 tests that it looked at here before: unit::clamp, unit::dose"],
+    )
+
+
 def test_files_that_a_scanner_looked_at_before_are_missed_by_folder_or_name() -> None:
     _, trunk = make_run()
     push(trunk, "security", covered={"files": ["src/a.py", "src/b.py", "docs/c.py", "d.py"]})

@@ -338,8 +338,10 @@ def _standing(
     else:
         count = findings.warned
         why = worst.message if count == 1 else f"{count} findings: {worst.message}"
-    if narrowed and verdict == Verdict.PASS:
-        verdict, why = Verdict.WARN, "; ".join(reason.text for reason in narrowed)
+    if narrowed:
+        found = () if verdict == Verdict.PASS else (why,)
+        verdict = Verdict.WARN if verdict == Verdict.PASS else verdict
+        why = "; ".join([*found, *(reason.text for reason in narrowed)])
     return stand(verdict, f"advice: {why}" if grader in ADVISORY else why, proof)
 
 

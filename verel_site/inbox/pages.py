@@ -312,7 +312,8 @@ def _tell_stopped(groups: tuple[Group, ...], counts: Counts) -> str:
     longest = max(timezone.now() - row.item.created_at for row in first.rows)
     if number == 1:
         return f"1 agent is stopped, for {tell_age(longest)}"
-    return f"{tell_number(number)} agents are stopped, the longest for {tell_age(longest)}"
+    # One agent may have asked several times.
+    return f"Agents wait for {tell_number(number)} approvals, the longest for {tell_age(longest)}"
 
 
 def _bulk(query: InboxQuery) -> tuple[tuple[str, str], ...]:
