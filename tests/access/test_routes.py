@@ -81,7 +81,7 @@ def walk(patterns: list[URLPattern | URLResolver], before: str = "/") -> Iterato
     for pattern in patterns:
         part = re.sub(r"<\w+:(\w+)>", r"<\1>", str(pattern.pattern))
         # The expressions that catch what nothing else has caught, and one of Django's admin.
-        part = re.sub(r"^\^?(\.\*|\(\?P<url>\.\*\))\$$", "*", part)
+        part = re.sub(r"^\^?(\[\\s\\S\]\*|\(\?P<url>\.\*\))\$$", "*", part)
         part = re.sub(r"^\^\(\?P<(\w+)>[^)]*\)/\$$", r"<\1>/", part)
         if isinstance(pattern, URLResolver):
             yield from walk(pattern.url_patterns, before + part)
