@@ -148,4 +148,17 @@ def _own_postgresql() -> Iterator[None]:
         with _alone():
             kept.unlink()
             creation.destroy_test_db(suffix=SUFFIX, verbosity=0)
+    _send_others_away()
     teardown_databases(made, verbosity=0)
+
+
+def _send_others_away() -> None:
+    """A thread or a server that a test began, and that waits for something, may hold a session yet;
+    no database is dropped while anybody has one."""
+    name = connection.settings_dict["NAME"]
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's wrapper has it
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+        )
