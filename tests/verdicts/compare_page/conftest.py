@@ -13,7 +13,6 @@ from branches.steering import complete_branch
 from tests.make import (
     append,
     make_message,
-    make_project,
     make_run,
     make_user,
 )
@@ -24,16 +23,6 @@ from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
 from verel_site.access.projects import actor_of_user
 from verel_site.access.rights import Role
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def ines(project: Project) -> User:
-    return make_user(project, first_name="Ines", last_name="Kaur")
 
 
 @pytest.fixture
