@@ -1,7 +1,9 @@
 """The third step: what its own episode does not bear out goes no further."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable
+from itertools import batched, takewhile
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,8 +18,11 @@ from memory.querysets import CandidateQuerySet
 from memory.storage.candidate_rows import save_candidates
 from verdicts.models import Report
 
-# A model reads both texts of each: some at a time, since a scorer may be a server far away.
+# A model reads both texts of each, and may be a server far away: so many are asked about at a time,
+# and no more once so long has passed. A window ends while its worker still holds the job.
 GATED: Final = 128
+ASKED: Final = 8
+ASKING_SECONDS: Final = 20.0
 LONE: Final = "It was seen in one episode alone, and a rule takes two."
 UNBORNE: Final = "Its own episode does not bear it out."
 
@@ -31,13 +36,14 @@ def look(job: Consolidation) -> Window:
     rows = list(_waiting(job).order_by("pk")[:GATED])
     if not rows:
         return OVER
+    scores = _ask(job, [row for row in rows if row.kind == Kind.FACT.value])
+    # What there was no time to ask about is for the next window, and what comes after it too.
+    rows = list(takewhile(lambda row: row.kind != Kind.FACT.value or _pair(row) in scores, rows))
     facts = [row for row in rows if row.kind == Kind.FACT.value]
-    pairs = list(dict.fromkeys((row.premise, row.text) for row in facts))
-    scores = dict(zip(pairs, score_pairs(job.project, pairs), strict=True)) if pairs else {}
     reports = _reports(facts, scores.values())
     for row in rows:
         if row.kind == Kind.FACT.value:
-            _gate_fact(row, scores[row.premise, row.text], reports)
+            _gate_fact(row, scores[_pair(row)], reports)
         else:
             _gate_rule(row)
 
@@ -50,6 +56,21 @@ def look(job: Consolidation) -> Window:
     lone = sum(row.why == LONE for row in rows)
     counts = Counter(entailed=passed, precise=precise, dropped=len(rows) - passed - lone)
     return Window(rows[-1].pk, len(rows), write, counts)
+
+
+def _pair(row: Candidate) -> tuple[str, str]:
+    return row.premise, row.text
+
+
+def _ask(job: Consolidation, facts: Iterable[Candidate]) -> dict[tuple[str, str], Score]:
+    pairs = list(dict.fromkeys(map(_pair, facts)))
+    until = time.monotonic() + ASKING_SECONDS
+    found: dict[tuple[str, str], Score] = {}
+    for some in batched(pairs, ASKED):
+        found |= zip(some, score_pairs(job.project, some), strict=True)
+        if time.monotonic() >= until:
+            break
+    return found
 
 
 def _reports(facts: Iterable[Candidate], scores: Iterable[Score]) -> dict[UUID, Report]:
@@ -69,7 +90,10 @@ def _gate_fact(row: Candidate, score: Score, reports: dict[UUID, Report]) -> Non
     told = [one for one in (own, pushed) if one is not None]
     found = class_of(score.value, episode=source["event"], corroborators=told)
     row.precise = found is Entailed.PRECISE
-    if row.precise and own is None and score.report:
+    if not row.precise:
+        # Cited beside another episode's score, the report would make precise what neither is.
+        source |= {"report": None, "sees": ""}
+    elif own is None and score.report:
         # What is written cites the report that makes it precise.
         source |= {"report": str(score.report), "sees": reports[score.report].verdict}
     row.sources = [source]

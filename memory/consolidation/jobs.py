@@ -43,7 +43,7 @@ MAX_FAULT: Final = 500
 SLICE_SECONDS: Final = 2.0
 DUE_SECONDS: Final = 30.0
 # When one is ordered by itself: so many new episodes; a session that ended, but no sooner after
-# the last; or anything new at all after so long.
+# the last; or anything that waits, so long after it. A project's first one counts from its making.
 DUE_EPISODES: Final = 500
 SESSION_PAUSE: Final = timedelta(minutes=10)
 SCHEDULE_PAUSE: Final = timedelta(days=1)
@@ -153,32 +153,32 @@ def order_due(*, now: datetime | None = None) -> int:
     """Orders one for each project that has enough new; answers how many."""
     at = now or timezone.now()
     busy = _open().values("project_id")
-    idle = Project.objects.exclude(pk__in=busy).values_list("pk", flat=True)
     ordered = 0
-    for project_id in idle:
-        trigger = _trigger_of(project_id, at)
+    for project in Project.objects.exclude(pk__in=busy).only("pk", "created_at"):
+        trigger = _trigger_of(project, at)
         if trigger is None:
             continue
         try:
-            order_consolidation(project_id=project_id, actor=SYSTEM, trigger=trigger)
+            order_consolidation(project_id=project.pk, actor=SYSTEM, trigger=trigger)
         except ConsolidationOpen:
             continue
         ordered += 1
     return ordered
 
 
-def _trigger_of(project_id: UUID, now: datetime) -> Trigger | None:
-    fresh = Episode.objects.filter(
-        project_id=project_id, position__gt=consolidated_position(project_id)
-    )
-    found = fresh.order_by("position")[:DUE_EPISODES].count()
-    if found == DUE_EPISODES:
+def _trigger_of(project: Project, now: datetime) -> Trigger | None:
+    """Episodes count as new once: those of one that was cancelled or given up wait for the schedule,
+    or whatever was called off would be back at once."""
+    episodes = Episode.objects.filter(project_id=project.pk)
+    last = Consolidation.objects.filter(project_id=project.pk).order_by("-number").first()
+    since = now - (last.created_at if last else project.created_at)
+    fresh = episodes.filter(position__gt=last.upto_position if last else 0)
+    if fresh.order_by("position")[:DUE_EPISODES].count() == DUE_EPISODES:
         return Trigger.EPISODES
-    last = Consolidation.objects.filter(project_id=project_id).order_by("-number").first()
-    since = now - last.created_at if last else SCHEDULE_PAUSE
-    if found and since >= SESSION_PAUSE and fresh.filter(outcome=Outcome.DONE.value).exists():
+    if since >= SESSION_PAUSE and fresh.filter(outcome=Outcome.DONE.value).exists():
         return Trigger.SESSION
-    return Trigger.SCHEDULE if found and since >= SCHEDULE_PAUSE else None
+    waiting = episodes.filter(position__gt=consolidated_position(project.pk))
+    return Trigger.SCHEDULE if since >= SCHEDULE_PAUSE and waiting.exists() else None
 
 
 def resume_consolidation(*, project_id: UUID) -> Consolidation | None:
@@ -321,6 +321,8 @@ def _fail(job: Consolidation, fault: str) -> None:
     )
     if failed:
         _clear(job)
+        job.refresh_from_db()
+        _note(job, SYSTEM, "consolidation.fail")
 
 
 def _clear(job: Consolidation) -> None:
@@ -339,4 +341,5 @@ def _note(job: Consolidation, actor: Actor, action: str) -> None:
         action=action,
         subject=f"consolidation:{job.pk}",
         after={"number": job.number, "upto": job.upto_position, "counts": job.counts},
+        reason=job.fault,
     )

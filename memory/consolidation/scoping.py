@@ -9,7 +9,7 @@ from branches.models import Run
 from memory.consolidation_models import Candidate, Consolidation
 from memory.domain.consolidation import TEAM, repository_of, scope_of
 from memory.domain.content import fold
-from memory.domain.terms import Tier
+from memory.domain.terms import Grounding, Tier
 from memory.evidence import MAX_EVIDENCE, Cited
 from memory.models import Evidence, Record
 from memory.records import Proposal
@@ -43,14 +43,17 @@ def _is_repositorys(row: Record) -> bool:
 
 def widen(proposal: Proposal, known: Sequence[Record]) -> Proposal:
     """For the team, with what spoke for it in other repositories."""
-    rows = Evidence.objects.filter(record__in=known, agrees=True).order_by("position")
+    rows = Evidence.objects.filter(record__in=known, agrees=True).select_related("record")
+    rows = rows.order_by("position")
     mine = {one.event_id for one in proposal.cited}
     cited = [_cite(row) for row in rows[:MAX_EVIDENCE] if row.event_id not in mine]
     return replace(proposal, scope=TEAM, cited=(*proposal.cited, *cited)[:MAX_EVIDENCE])
 
 
 def _cite(row: Evidence) -> Cited:
-    report, verdict = row.corroborator.get("report"), row.corroborator.get("verdict")
+    """With its report where that made the record precise; beside another score it proves nothing."""
+    told = row.corroborator if row.record.grounding == Grounding.PRECISE.value else {}
+    report, verdict = told.get("report"), told.get("verdict")
     return Cited(
         row.event_id, row.quote, row.score, UUID(report) if report else None, verdict or "pass"
     )

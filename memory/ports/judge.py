@@ -26,9 +26,13 @@ class Judge:
         self.name = f"judge:{model}"[:80]
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """One request a pair, so that no text can speak for another's score. Raises PortFailed."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        """One request a pair, so that no text can speak for another's score. Raises PortFailed, after
+        the first that failed: those that were not sent by then never are."""
+        pool = ThreadPoolExecutor(AT_ONCE)
+        try:
             return list(pool.map(self._score, pairs))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _score(self, pair: tuple[str, str]) -> float:
         told = {"premise": pair[0][:LONGEST], "hypothesis": pair[1][:LONGEST]}

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from branches.models import Event
-from memory.consolidation import gating
+from memory.consolidation import gating, jobs
 from memory.consolidation.jobs import (
     ConsolidationOpen,
     ConsolidationOver,
@@ -192,6 +192,55 @@ def test_a_precise_grader_of_the_episode_that_passed_outweighs_what_was_pushed(
     assert fault.grounding == "inferred"
 
 
+def test_one_episodes_score_and_anothers_report_make_no_claim_precise(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = score_pairs
+
+    def score(told: Project, pairs: Any) -> list[Any]:
+        # Each number once: the fault that a grader saw is borne out badly, the other one well.
+        values = {"answers, 1": 0.6, "answers, 2": 0.95}
+        return [
+            replace(one, value=next(v for says, v in values.items() if says in pair[1]))
+            for one, pair in zip(real(told, pairs), pairs, strict=True)
+        ]
+
+    monkeypatch.setattr(gating, "score_pairs", score)
+    for number in (1, 2):
+        trunk = make_run(project)[1]
+        append(trunk, call(1), result(1, f"ERROR nobody answers, {number}", bad=True))
+        if number == 1:
+            push(trunk, issues=[make_issue(message="nobody answers, 1", locator="x")])
+    made = made_by(consolidate(project))
+    fault = next(one for one in made if "fault" in one.key)
+    assert (fault.support_count, fault.grounding) == (2, "inferred")
+    assert sorted(one.score or 0 for one in fault.evidence.all()) == [0.6, 0.95]
+
+
+def test_a_slow_scorer_makes_windows_small_and_changes_nothing_else(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gating, "ASKED", 1)
+    monkeypatch.setattr(gating, "ASKING_SECONDS", 0.0)
+    tell_runs(project)
+    follow(project)
+    job = take(order(project))
+    seen = []
+    while job.is_open:
+        job = advance(job)
+        if job.step == Step.ENTAIL.value:
+            seen.append(job.done)
+    assert seen == sorted(set(seen))
+    assert len(seen) > 4
+    slow = [(row.text, row.support_count, row.grounding) for row in made_by(job)]
+    monkeypatch.undo()
+    other = make_project()
+    tell_runs(other)
+    assert slow == [
+        (row.text, row.support_count, row.grounding) for row in made_by(consolidate(other))
+    ]
+
+
 def test_what_its_episode_does_not_bear_out_is_dropped(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,6 +386,8 @@ def test_one_that_always_falls_over_ends_as_failed(project: Project) -> None:
     job.refresh_from_db()
     assert job.state == "failed"
     assert "salience" in job.fault
+    noted = AuditEntry.objects.get(action="consolidation.fail")
+    assert (noted.actor_kind, noted.reason) == ("system", job.fault)
 
 
 def test_a_scorer_that_is_away_puts_it_off_and_is_asked_again(
@@ -368,20 +419,72 @@ def test_the_standing_job_works_what_was_ordered_to_its_end(project: Project) ->
     assert job.state == "done"
 
 
-def test_one_is_ordered_when_a_session_ended_and_not_without_news(project: Project) -> None:
-    fail_once(project, "ERROR the pump does not answer")
+def due(project: Project, **later: float) -> str | None:
+    """What orders one of the project that long from now, if anything does."""
     follow(project)
-    assert order_due() == 1
-    job = Consolidation.objects.get()
-    assert job.trigger == "schedule"
-    sweep_all()
-    assert order_due() == 0
+    if not order_due(now=timezone.now() + timedelta(**later)):
+        return None
+    return Consolidation.objects.filter(project=project).order_by("-number")[0].trigger
+
+
+def end_session(project: Project) -> None:
     trunk = make_run(project)[1]
     append(trunk, make_draft("harness.run.finished", {"outcome": "done"}))
+
+
+def test_a_session_that_ended_orders_one_but_no_sooner_than_a_while_after_the_last(
+    project: Project,
+) -> None:
+    assert due(project, days=3) is None
+    fail_once(project, "ERROR the pump does not answer")
+    assert due(project, minutes=11) is None
+    end_session(project)
+    assert due(project, minutes=9) is None
+    assert due(project, minutes=11) == "session"
+    assert due(project, days=3) is None
+    sweep_all()
+    assert due(project, days=3) is None
+    end_session(project)
+    assert due(project, minutes=9) is None
+    assert due(project, minutes=11) == "session"
+
+
+def test_what_waits_is_taken_up_by_the_days_schedule(project: Project) -> None:
+    fail_once(project, "ERROR the pump does not answer")
+    assert due(project, hours=23) is None
+    assert due(project, hours=25) == "schedule"
+
+
+def test_so_many_new_episodes_order_one_at_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "DUE_EPISODES", 3)
+    fail_once(project, "ERROR the pump does not answer")
+    assert due(project) is None
+    fail_once(project, "ERROR the pump does not answer")
+    assert due(project) == "episodes"
+    assert Consolidation.objects.get().by_kind == "system"
+
+
+def test_what_was_called_off_comes_back_with_news_or_the_next_day_and_not_at_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "DUE_EPISODES", 3)
+    for _ in range(3):
+        fail_once(project, "ERROR the pump does not answer")
+    end_session(project)
     follow(project)
-    assert order_due() == 0
-    assert order_due(now=timezone.now() + timedelta(minutes=11)) == 1
-    assert Consolidation.objects.order_by("-number")[0].trigger == "session"
+    cancel_consolidation(job_id=order(project).pk, actor=SYSTEM)
+    assert due(project) is None
+    assert due(project, minutes=11) is None
+    assert due(project, hours=25) == "schedule"
+    cancel_consolidation(job_id=Consolidation.objects.latest("number").pk, actor=SYSTEM)
+    fail_once(project, "ERROR the pump does not answer")
+    assert due(project) is None
+    fail_once(project, "ERROR the pump does not answer")
+    assert due(project) == "episodes"
+    last = Consolidation.objects.latest("number")
+    assert last.after_position == 0
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

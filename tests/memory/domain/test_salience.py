@@ -67,6 +67,33 @@ def test_what_surprises_or_was_never_seen_is_kept_whatever_it_scores() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("batch", "scores", "kept"),
+    [
+        # Alone it has nothing to stand out from, and is not lost for that.
+        ([(0.7, 900)], [0.0], [True]),
+        # All alike: each is at the percentile, whatever that is.
+        ([(0.5, 10)] * 3, [0.0] * 3, [True] * 3),
+        ([(0.0, 0)] * 3, [0.0] * 3, [True] * 3),
+        # Alike in one part only: the other one decides.
+        ([(0.5, 0), (0.5, 10)], [0.0, 0.4], [False, True]),
+        # Most of them score nothing: the bar is 0, and only what scores passes it.
+        ([(0.0, 0)] * 9 + [(1.0, 0)], [0.0] * 9 + [0.6], [False] * 9 + [True]),
+    ],
+)
+def test_the_soft_score_at_its_edges(
+    batch: list[tuple[float, float]], scores: list[float], kept: list[bool]
+) -> None:
+    told = weigh([Weighed(0.0, False, near, cost) for near, cost in batch])
+    assert [one.score for one in told] == pytest.approx(scores)
+    assert [one.kept for one in told] == kept
+
+
+@pytest.mark.parametrize(("nats", "hard"), [(0.2, True), (0.1999, False)])
+def test_surprise_is_hard_from_its_threshold_on(nats: float, hard: bool) -> None:
+    assert weigh([Weighed(nats, False, 0, 0)])[0].hard is hard
+
+
 weighed = st.builds(Weighed, st.floats(0, 5), st.booleans(), st.floats(0, 1), st.floats(0, 1e6))
 
 
