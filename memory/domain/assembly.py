@@ -19,7 +19,6 @@ from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
 from memory.domain.content import narrowness
-from memory.domain.likeness import similarity
 from memory.domain.terms import Grounding, Standing, Trust
 
 
@@ -167,15 +166,51 @@ def rank_of(candidate: Candidate, policy: Policy) -> float:
     )
 
 
+@dataclass(slots=True)
+class _Contender:
+    """A candidate while it competes: its words as the bits of one number, which tell in a fraction of
+    the time of sets how many two texts share; and the nearest of what was taken."""
+
+    candidate: Candidate
+    words: int
+    size: int
+    rank: float
+    alike: float = 0.0
+    by: str = ""
+
+    def margin(self, policy: Policy) -> float:
+        return policy.diversity * self.rank - (1 - policy.diversity) * self.alike
+
+
 @dataclass
 class _Filling:
     policy: Policy
     entered: list[Entered] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    taken: list[_Contender] = field(default_factory=list)
+    bits: dict[str, int] = field(default_factory=dict)
+    tokens: int = 0
 
-    @property
-    def tokens(self) -> int:
-        return sum(one.tokens for one in self.entered)
+    def contend(self, one: Candidate) -> _Contender:
+        words, bits = 0, self.bits
+        for word in one.words:
+            words |= bits.get(word) or bits.setdefault(word, 1 << len(bits))
+        return _Contender(one, words, len(one.words), rank_of(one, self.policy))
+
+    def take(self, one: _Contender) -> bool:
+        """Whether it entered; the reason is kept where it did not."""
+        text = label(one.candidate)
+        tokens = count_tokens(text)
+        if one.alike >= self.policy.most_alike:
+            self.left_out.append(LeftOut(one.candidate, Left.REDUNDANT, one.by))
+            return False
+        if self.tokens + tokens > self.policy.budget:
+            self.left_out.append(LeftOut(one.candidate, Left.BUDGET))
+            return False
+        self.tokens += tokens
+        self.entered.append(Entered(one.candidate, text, tokens, one.rank))
+        self.taken.append(one)
+        return True
 
 
 def assemble(candidates: Iterable[Candidate], *, scopes: Sequence[str], policy: Policy) -> Assembly:
@@ -239,47 +274,26 @@ def _fill(filling: _Filling, told: Sequence[Candidate]) -> None:
     Margins only fall, so the best of a heap whose margin still holds is the best of all.
     """
     policy = filling.policy
-    worth = {one.id: policy.diversity * rank_of(one, policy) for one in told}
-    nearest: dict[str, tuple[float, str]] = {one.id: (0.0, "") for one in told}
-    waiting = {one.id: one for one in told}
-    for taken in filling.entered:
-        _approach(nearest, waiting.values(), taken.candidate)
-
-    def margin(one: Candidate) -> float:
-        return worth[one.id] - (1 - policy.diversity) * nearest[one.id][0]
-
-    heap = [(-margin(one), one.order, one.id) for one in told]
+    waiting = {one.order: filling.contend(one) for one in told}
+    for taken in filling.taken:
+        _approach(waiting.values(), taken)
+    heap = [(-one.margin(policy), order) for order, one in waiting.items()]
     heapify(heap)
-    spent = filling.tokens
     while heap:
-        held, order, name = heappop(heap)
-        best = waiting[name]
-        if -margin(best) != held:
-            heappush(heap, (-margin(best), order, name))
+        held, order = heappop(heap)
+        best = waiting[order]
+        if -best.margin(policy) != held:
+            heappush(heap, (-best.margin(policy), order))
             continue
-        del waiting[name]
-        alike, by = nearest[name]
-        text = label(best)
-        tokens = count_tokens(text)
-        if alike >= policy.most_alike:
-            filling.left_out.append(LeftOut(best, Left.REDUNDANT, by))
-        elif spent + tokens > policy.budget:
-            filling.left_out.append(LeftOut(best, Left.BUDGET))
-        else:
-            spent += tokens
-            filling.entered.append(Entered(best, text, tokens, rank_of(best, policy)))
-            _approach(nearest, waiting.values(), best)
+        del waiting[order]
+        if filling.take(best):
+            _approach(waiting.values(), best)
 
 
-def _approach(
-    nearest: dict[str, tuple[float, str]], waiting: Iterable[Candidate], taken: Candidate
-) -> None:
-    if not taken.words:
-        return
+def _approach(waiting: Iterable[_Contender], taken: _Contender) -> None:
+    words, size = taken.words, taken.size
     for one in waiting:
-        # Most records share nothing, which is the cheapest to see.
-        if taken.words.isdisjoint(one.words):
-            continue
-        alike = similarity(one.words, taken.words)
-        if alike > nearest[one.id][0]:
-            nearest[one.id] = (alike, taken.id)
+        shared = (words & one.words).bit_count()
+        # As `likeness.similarity` counts it.
+        if shared and (alike := shared / (size + one.size - shared)) > one.alike:
+            one.alike, one.by = alike, taken.candidate.id

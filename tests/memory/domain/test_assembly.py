@@ -111,6 +111,41 @@ def test_every_record_is_accounted_for_once(told: list[Candidate], policy: Polic
     assert sorted(named) == sorted(one.id for one in told)
 
 
+def choose_plainly(told: list[Candidate], policy: Policy) -> list[str]:
+    """Maximal marginal relevance as it is defined: over everything that waits, each time anew."""
+    taken: list[Candidate] = []
+    spent, waiting = 0, list(told)
+    while waiting:
+
+        def margin(one: Candidate) -> float:
+            alike = max((similarity(one.words, other.words) for other in taken), default=0.0)
+            return policy.diversity * rank_of(one, policy) - (1 - policy.diversity) * alike
+
+        best = min(waiting, key=lambda one: (-margin(one), one.order))
+        waiting.remove(best)
+        alike = max((similarity(best.words, other.words) for other in taken), default=0.0)
+        tokens = count_tokens(label(best))
+        if alike < policy.most_alike and spent + tokens <= policy.budget:
+            taken.append(best)
+            spent += tokens
+    return sorted(one.id for one in taken)
+
+
+@given(records(), policies)
+def test_what_enters_is_the_choice_by_maximal_marginal_relevance(
+    told: list[Candidate], policy: Policy
+) -> None:
+    clean = [
+        dataclasses.replace(
+            one, section=Section.FACTS, key="", standing=Standing.LIVE, trust=Trust.CORROBORATED
+        )
+        for one in told
+        if one.scope in SCOPES and rank_of(one, policy) >= policy.least_rank
+    ]
+    found = assemble(clean, scopes=SCOPES, policy=policy)
+    assert sorted(one.candidate.id for one in found.entered) == choose_plainly(clean, policy)
+
+
 @given(records(), policies, st.randoms(use_true_random=False))
 def test_the_order_in_which_records_come_changes_nothing(
     told: list[Candidate], policy: Policy, dice: random.Random
