@@ -12,14 +12,14 @@ from uuid import UUID
 
 from branches.models import Event
 from memory.domain.entailment import Corroborator
-from memory.domain.terms import PRECISE_SOURCES, Trust
+from memory.domain.terms import CORROBORATING_EPISODES, PRECISE_SOURCES, Answer, Trust
 from memory.domain.trust import (
     Corroborated,
     contradict_confidence,
     move_trust,
     support_confidence,
 )
-from memory.models import Evidence, Record
+from memory.models import Evidence, PromotionDecision, Record
 from verdicts.models import Report
 from verel_site.access.actors import Actor
 from verel_site.kit.refusals import Unprocessable
@@ -115,13 +115,44 @@ def add_support(record: Record, sources: Sequence[Source], *, actor: Actor) -> i
     the first time moves its confidence, and with it perhaps its trust."""
     before = count_runs(record)
     added = _add(record, sources, actor=actor, agrees=True)
+    _raise(record, before)
+    return added
+
+
+def count_anew(record: Record) -> None:
+    """After its evidence grew otherwise: what was not counted before counts now, for and against."""
+    _raise(record, record.support_count)
+    against = count_runs(record, agrees=False)
+    if record.trust != Trust.VERIFIED.value:
+        for _ in range(against - record.contradiction_count):
+            record.confidence = contradict_confidence(record.confidence)
+    record.contradiction_count = against
+    record.save(update_fields=["contradiction_count", "confidence"])
+
+
+def _raise(record: Record, before: int) -> None:
     record.support_count = count_runs(record)
     for _ in range(record.support_count - before):
         record.confidence = support_confidence(record.confidence)
-    moved = Corroborated(record.support_count)
+    moved = Corroborated(_corroborating(record))
     record.trust = move_trust(Trust(record.trust), moved, support=record.support_count).value
     record.save(update_fields=["support_count", "confidence", "trust"])
-    return added
+
+
+def _corroborating(record: Record) -> int:
+    """Independent runs that may raise it. What a person took away is not given back by what they
+    knew: after a demotion it takes as many runs anew."""
+    lowered = PromotionDecision.objects.filter(
+        record=record, answer=Answer.DEMOTE.value, undone_at=None
+    )
+    if record.trust != Trust.UNVERIFIED.value or record.support_count < CORROBORATING_EPISODES:
+        return record.support_count
+    last = lowered.order_by("-created_at").values_list("created_at", flat=True).first()
+    if last is None:
+        return record.support_count
+    rows = Evidence.objects.filter(record=record, agrees=True)
+    known = rows.filter(created_at__lte=last).values("run_id")
+    return rows.exclude(run_id__in=known).values("run_id").distinct().count()
 
 
 def add_contradiction(record: Record, sources: Sequence[Source], *, actor: Actor) -> None:

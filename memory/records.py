@@ -24,13 +24,14 @@ from memory.domain.screening import Suspicion, screen
 from memory.domain.terms import Grounding, ItemType, Kind, Standing, Tier, Trust
 from memory.domain.trust import first_confidence
 from memory.evidence import Cited, Source, add_contradiction, add_support, find_sources
-from memory.models import Record, RecordSign, RefusedValue
+from memory.models import Record, RecordSign
+from memory.refused import check_refused
 from memory.storage.recall_index import put_words
 from verdicts.models import Suite
 from verel_site.access.actors import Actor
 from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
-from verel_site.kit.refusals import Refusal, Unprocessable
+from verel_site.kit.refusals import Unprocessable
 
 # So many that share a sign are compared word by word.
 NEIGHBOURS: Final = 200
@@ -44,11 +45,6 @@ class BadRecord(Unprocessable):
 class NotEntailed(Unprocessable):
     code = "not_entailed"
     title = "Its own source does not support it"
-
-
-class ValueRefused(Refusal):
-    code = "value_refused"
-    title = "This was refused, and stays refused"
 
 
 class Became(StrEnum):
@@ -106,7 +102,13 @@ def propose_record(*, project_id: UUID, actor: Actor, proposal: Proposal) -> Pro
     lock_project(project_id=project_id)
     sources = find_sources(project_id=project_id, cited=proposal.cited)
     grounding = _ground(proposal, sources)
-    _check_refused(project_id, proposal)
+    check_refused(
+        project_id=project_id,
+        kind=proposal.kind,
+        key=proposal.key,
+        value=proposal.object,
+        text=proposal.text,
+    )
     suspicions = _screen(project_id, proposal)
     making = Making(project_id, actor, proposal, sources, grounding)
     same = _find_same(project_id, proposal, held=bool(suspicions))
@@ -268,20 +270,6 @@ def _ground(proposal: Proposal, sources: Sequence[Source]) -> Grounding:
         )
     best = Entailed.PRECISE if Entailed.PRECISE in found else Entailed.INFERRED
     return grounding_of(best, source=proposal.source)
-
-
-def _check_refused(project_id: UUID, proposal: Proposal) -> None:
-    rows = RefusedValue.objects.filter(
-        project_id=project_id, cleared_at=None, key=proposal.key
-    ).select_related("record")
-    found = rows.filter(value=fold(proposal.object)).first() if proposal.key else None
-    if found is None:
-        near = (row.pk for row in _neighbours(project_id, proposal, [Standing.REFUSED]))
-        found = RefusedValue.objects.filter(cleared_at=None, record__in=list(near)).first()
-    if found is not None:
-        raise ValueRefused(
-            f"{found.by_name} refused it: {found.reason}", pointer="/text", refused=str(found.pk)
-        )
 
 
 def _find_same(project_id: UUID, proposal: Proposal, *, held: bool) -> Record | None:

@@ -6,12 +6,15 @@ place.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
+from branches.models import Merge
 from memory.domain.content import fold
 from memory.domain.screening import strip_hidden
 from memory.domain.terms import RequestState, Standing, Trust
@@ -58,12 +61,10 @@ def ask_where_needed(proposed: Proposed) -> Proposed:
     risen = record.standing == Standing.LIVE.value and record.trust == Trust.CORROBORATED.value
     asked = open_request(record.pk)
     if asked is not None:
-        pinned = evidence_digest(list_evidence(record))
-        if bytes(asked.evidence_digest) != pinned:
-            _void(asked, "Evidence came in.")
-            pin_request(record, actor=SYSTEM, gate=asked.gate)
+        refresh_request(asked.pk)
     elif held or (risen and proposed.became is Became.SUPPORT):
         pin_request(record, actor=SYSTEM)
+    refresh_others([record])
     return proposed
 
 
@@ -204,23 +205,61 @@ def find_request(*, actor: Actor, request_id: UUID) -> PromotionRequest:
 
 @transaction.atomic
 def refresh_request(request_id: UUID) -> PromotionVoid | None:
-    """Voids a request whose record or evidence moved, and puts a fresh one in its place."""
+    """Voids a request of which something that it pins moved, and puts a fresh one in its place."""
     request = PromotionRequest.objects.select_related("record").get(pk=request_id)
     if request.state != RequestState.OPEN.value:
         return None
     lock_project(project_id=request.project_id)
+    request.refresh_from_db()
+    return _refresh(request) if request.state == RequestState.OPEN.value else None
+
+
+def refresh_others(records: Sequence[Record]) -> None:
+    """Call in the transaction, and under the project's lock, of what moved these records: requests
+    about them, and about others of their keys, pin what is no more."""
+    keys = {record.key for record in records if record.key}
+    rows = PromotionRequest.objects.filter(
+        Q(record__key__in=keys) | Q(record__in=[record.pk for record in records]),
+        project_id=records[0].project_id,
+        state=RequestState.OPEN.value,
+    )
+    for request in rows.select_related("record").order_by("created_at"):
+        _refresh(request)
+
+
+def wake_deferred(limit: int) -> int:
+    """Asks anew what was put off until now."""
+    over = PromotionRequest.objects.filter(
+        state=RequestState.OPEN.value, deferred_until__lte=timezone.now()
+    )
+    ids = list(over.order_by("deferred_until").values_list("pk", flat=True)[:limit])
+    for request_id in ids:
+        with transaction.atomic():
+            request = PromotionRequest.objects.select_related("record").get(pk=request_id)
+            lock_project(project_id=request.project_id)
+            request.refresh_from_db()
+            if request.state == RequestState.OPEN.value and request.deferred_until is not None:
+                _replace(request, "The time it was put off for is over.")
+    return len(ids)
+
+
+def _refresh(request: PromotionRequest) -> PromotionVoid | None:
+    changed = changes_of(request, request.record)
+    return _replace(request, changed) if changed else None
+
+
+def _replace(request: PromotionRequest, reason: str) -> PromotionVoid:
     record = request.record
-    changed = _changes(request, record)
-    if not changed:
-        return None
-    _void(request, changed)
+    _void(request, reason)
     fresh = None
     if record.standing in (Standing.LIVE.value, Standing.HELD.value):
-        fresh = pin_request(record, actor=SYSTEM, gate=request.gate)
-    return PromotionVoid(changed, fresh=str(fresh.pk) if fresh else None)
+        gate = {} if _gate_fault(request.gate) else request.gate
+        fresh = pin_request(record, actor=SYSTEM, gate=gate)
+    return PromotionVoid(reason, fresh=str(fresh.pk) if fresh else None)
 
 
-def _changes(request: PromotionRequest, record: Record) -> str:
+def changes_of(request: PromotionRequest, record: Record) -> str:
+    """What moved of what the request pins; empty where nothing did."""
     if bytes(request.content_digest) != bytes(record.digest):
         return "Its content changed after it was asked about."
     if record.standing not in (Standing.LIVE.value, Standing.HELD.value):
@@ -231,6 +270,23 @@ def _changes(request: PromotionRequest, record: Record) -> str:
         return f"Its evidence changed after it was asked about: {more:+d} source{'' if abs(more) == 1 else 's'}."
     if request.conflicts != list_conflicts(record):
         return "Another record of its key changed after it was asked about."
+    return _gate_fault(request.gate)
+
+
+def _gate_fault(gate: dict[str, Any]) -> str:
+    """Why the evaluation that a request pins backs it no more."""
+    if not gate:
+        return ""
+    if not Suite.objects.filter(pk=gate["suite"], retired_at=None).exists():
+        return "The suite of its evaluation was retired."
+    pinned = GateDecision.objects.get(pk=gate["decision"])
+    later = GateDecision.objects.filter(
+        branch_id=pinned.branch_id, created_at__gt=pinned.created_at, open=False
+    )
+    if later.exists():
+        return "The gate of its evaluation was found shut since."
+    if Merge.objects.filter(winner_id=pinned.branch_id, reverted_at__isnull=False).exists():
+        return "The merge that its evaluation let through was taken back."
     return ""
 
 

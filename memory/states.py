@@ -18,6 +18,8 @@ FIELDS: Final = (
     "suite_digest",
     "held_for",
     "support_count",
+    "contradiction_count",
+    "confidence",
     "seal",
 )
 
@@ -26,8 +28,8 @@ type States = dict[int, State]
 
 
 def look(record: Record, *, into: UUID | None = None) -> States:
-    """The record, all of its key, and the one that it is to be merged into."""
-    wanted = Q(pk=record.pk)
+    """The record, all of its key, the version it was made of, and what it is to be merged into."""
+    wanted = Q(pk__in=[record.pk, record.supersedes_id or record.pk])
     if record.key:
         wanted |= Q(key=record.key)
     if into is not None:

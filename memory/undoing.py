@@ -6,9 +6,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from memory.domain.terms import Answer, RequestState
-from memory.models import PromotionDecision, PromotionRequest
+from memory.models import PromotionDecision, PromotionRequest, Record
 from memory.promotion import ReasonNeeded, demand_person
-from memory.requests import PROMOTION, list_conflicts, open_request
+from memory.requests import PROMOTION, list_conflicts, open_request, refresh_others
 from memory.states import has_moved, put_back
 from verel_site.access.actors import Actor
 from verel_site.access.projects import lock_project
@@ -63,6 +63,8 @@ def take_back_promotion(decision: PromotionDecision, actor: Actor, reason: str) 
     put_back(decision.moved, by=actor.name, at=at, reason=reason or "The refusal was taken back.")
     if request is not None:
         _ask_again(request, decision)
+    told = [*decision.moved["changed"], *decision.moved["made"]]
+    refresh_others([record, *Record.objects.filter(pk__in=told)])
     record_act(
         project_id=decision.project_id,
         actor=actor,

@@ -12,7 +12,7 @@ from memory.domain.terms import RequestState
 from memory.models import PromotionDecision, PromotionRequest
 from memory.promotion import Said, decide_promotion
 from memory.record_page import read_record_page
-from memory.requests import PROMOTION, find_request, post_request
+from memory.requests import PROMOTION, find_request, post_request, wake_deferred
 from memory.undoing import take_back_promotion
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -99,6 +99,7 @@ def _settled(items: Sequence[Item]) -> Mapping[UUID, str]:
 
 
 def _find_waits(limit: int) -> int:
+    wake_deferred(limit)
     posted = Item.objects.filter(kind=PROMOTION, subject=OuterRef("pk"))
     rows = PromotionRequest.objects.filter(~Exists(posted), state=RequestState.OPEN.value)
     found = list(rows.select_related("record").order_by("created_at")[:limit])

@@ -10,7 +10,15 @@ import re
 import unicodedata
 from typing import Final
 
+from memory.domain.screening import strip_hidden
+
 NEAR: Final = 0.8
+# A value of so many words is compared like a sentence; a shorter one is a name or a quantity.
+SENTENCE: Final = 4
+# Between a number and its unit a space is a matter of taste.
+_LOOSE: Final = re.compile(r"(?<=\d) (?=\D)|(?<=\D) (?=\d)")
+_AROUND: Final = " \"'`()[]{}\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
+_BEHIND: Final = ".,;:!?"
 _WORD: Final = re.compile(r"[/~.#$\-]?[^\W_]+(?:[._/\-:][^\W_]+)*|_+\w*")
 _NUMBER: Final = re.compile(r"\d")
 # fmt: off
@@ -51,6 +59,20 @@ def similarity(one: frozenset[str], other: frozenset[str]) -> float:
 def says_the_same(one: str, other: str) -> bool:
     left, right = words_of(one), words_of(other)
     return decisive(left) == decisive(right) and similarity(left, right) >= NEAR
+
+
+def same_value(one: str, other: str) -> bool:
+    """Whether two objects are one value: case, spaces, marks around it and characters that nobody
+    sees do not count, nor does the wording of one that is a sentence."""
+    left, right = bare(one), bare(other)
+    told = min(len(words_of(left)), len(words_of(right)))
+    return left == right or (told >= SENTENCE and says_the_same(left, right))
+
+
+def bare(text: str) -> str:
+    """A value without what may be written either way: "45 mg", "45mg" and "'45 MG'." are one."""
+    folded = strip_hidden(unicodedata.normalize("NFKC", text)).casefold()
+    return _LOOSE.sub("", " ".join(folded.split())).strip(_AROUND).rstrip(_BEHIND).strip(_AROUND)
 
 
 def signs_of(text: str, *, about: tuple[str, ...] = ()) -> frozenset[str]:

@@ -48,7 +48,7 @@ class Regressed:
 
 @dataclass(frozen=True, slots=True)
 class Demoted:
-    """A person took one step of trust away."""
+    """A person took one step of trust away, and as many more as its support does not bear."""
 
     person: str
 
@@ -68,7 +68,7 @@ def move_trust(trust: Trust, move: Move, *, support: int) -> Trust:
         case Regressed():
             return _at_most(trust, _by_support(support))
         case Demoted():
-            return _step_down(trust)
+            return _at_most(_step_down(trust), _by_support(support))
         case _:
             assert_never(move)
 

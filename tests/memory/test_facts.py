@@ -8,7 +8,10 @@ from memory.domain.terms import Answer, Grounding, Standing, Trust
 from memory.evidence import BadEvidence
 from memory.models import Evidence, PromotionRequest, Record
 from memory.promotion import clear_refusal
-from memory.records import BadRecord, Became, NotEntailed, ValueRefused
+from memory.records import BadRecord, Became, NotEntailed
+from memory.refused import ValueRefused
+from memory.requests import CannotAnswer
+from memory.undoing import undo_promotion
 from tests.make import append, make_message, make_person, make_project, make_run
 from tests.memory.make import (
     CAP,
@@ -159,11 +162,46 @@ def test_a_refused_value_stays_refused_however_it_is_restated() -> None:
     for told in (
         {"text": "Five hundred it is", **CAP, "object": " 500  MG "},
         {"text": "Five hundred it is", **CAP, "object": "500 mg", "scope": "repo:pump"},
+        {"text": "Five hundred it is", **CAP, "object": '\N{LEFT DOUBLE QUOTATION MARK}500mg."'},
+        {"text": "Five hundred it is", **CAP, "object": "500 m\N{ZERO WIDTH SPACE}g"},
+        {"text": "THE CAP IS 500 mg"},
+        {"text": "The cap is 500 mg", "subject": "cap", "predicate": "dose", "object": "500 mg"},
         {"text": "The bolus tests live in /spec."},
+        {"text": "BOLUS  tests live in /spec", "scope": "agent:fixer"},
+        {"text": "Bolus tests li\N{ZERO WIDTH SPACE}ve in /spec", "scope": "repo:pump"},
+        {
+            "text": "The bolus tests live in /spec",
+            "subject": "bolus tests",
+            "predicate": "live in",
+            "object": "/spec",
+        },
     ):
         with pytest.raises(ValueRefused, match=r"(kills|do not)"):
             propose(project, **told)
     assert propose(project, "The cap is 45 mg", **CAP, object="45 mg").became is Became.NEW
+    assert propose(project, "Bolus tests live in /test").became is Became.NEW
+
+
+def test_a_refusal_takes_with_it_what_says_the_same_elsewhere_but_nothing_verified() -> None:
+    project = make_project()
+    curator = make_person(project, Role.CURATOR)
+    here = make_fact(project, "The cap is 500 mg", **CAP, object="500 mg")
+    there = make_fact(project, "500 it is", **CAP, object="500mg", scope="repo:pump")
+    vouched = make_verified(
+        project, "As on the label", curator, **CAP, object="500 MG", scope="repo:ward"
+    )
+    with pytest.raises(CannotAnswer, match=f"{vouched.label} says the same in repo:ward"):
+        answer(here, curator, Answer.REJECT, "A dose that kills")
+    answer(vouched, curator, Answer.DEMOTE, "The label was wrong")
+    decided = answer(here, curator, Answer.REJECT, "A dose that kills")
+    standings = Record.objects.order_by("number").values_list("standing", flat=True)
+    assert list(standings) == ["refused"] * 3
+    undo_promotion(decision_id=decided.decision.pk, actor=curator)
+    there.refresh_from_db()
+    assert there.standing == "live"
+    answer(here, curator, Answer.REJECT, "A dose that kills")
+    clear_refusal(refused_id=here.refusals.get(cleared_at=None).pk, actor=curator, reason="Typo")
+    assert list(standings.all()) == ["buried"] * 3
 
 
 def test_only_a_curators_audited_act_clears_a_refusal() -> None:

@@ -1,12 +1,16 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from memory.domain.terms import Answer, Standing, Trust
+from memory.edits import make_edit
 from memory.facts import make_fact as draft_fact
 from memory.models import PromotionDecision, PromotionRequest, Record
 from memory.promotion import PromotionClosed, ReasonNeeded, Said, decide_many, decide_promotion
-from memory.requests import CannotAnswer, NoGate, PromotionVoid, request_promotion
+from memory.refused import ValueRefused
+from memory.requests import PROMOTION, CannotAnswer, NoGate, PromotionVoid, request_promotion
+from memory.undoing import undo_promotion
 from tests.make import append, make_message, make_person, make_project, make_run
 from tests.memory.make import (
     CAP,
@@ -26,6 +30,8 @@ from verel_site.access.actors import SYSTEM, Actor, key_actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
 from verel_site.audit.models import AuditEntry
+from verel_site.inbox.models import Item
+from verel_site.inbox.sweeps import sweep_inbox
 from verel_site.kit.refusals import Forbidden, NotFound
 
 pytestmark = pytest.mark.django_db
@@ -167,17 +173,41 @@ def test_a_merge_gives_the_sources_to_the_other(project: Project, curator: Actor
     assert (one.standing, one.suppressed_by) == (Standing.SUPPRESSED, other)
     with pytest.raises(CannotAnswer):
         answer(other, curator, Answer.MERGE, "x", into=other.record_id)
+    third = make_fact(project, "It rejects firmware 2.3", evidence=cite(make_source(project)))
+    believed = other.confidence
+    merged = answer(third, curator, Answer.MERGE, "The same", into=other.record_id)
+    other.refresh_from_db()
+    assert (other.support_count, other.trust) == (3, "corroborated")
+    assert other.confidence > believed
+    undo_promotion(decision_id=merged.decision.pk, actor=curator)
+    other.refresh_from_db()
+    assert (other.support_count, other.trust, other.confidence) == (2, "unverified", believed)
 
 
 def test_demotion_takes_one_step_and_brings_back_from_global(
     project: Project, curator: Actor
 ) -> None:
-    record = make_fact(project, "The cap is 45 mg")
+    record = make_corroborated(project, "The cap is 45 mg")
     answer(record, curator, Answer.PROMOTE, scope="global")
     answer(record, curator, Answer.DEMOTE, "The label changed")
     assert (record.trust, record.scope, record.tier) == ("corroborated", "team", "team")
     answer(record, curator, Answer.DEMOTE, "And nobody saw it")
     assert record.trust == Trust.UNVERIFIED
+    unseen = make_verified(project, "Nurses call it the push", curator)
+    answer(unseen, curator, Answer.DEMOTE, "No run speaks for it")
+    assert unseen.trust == Trust.UNVERIFIED
+
+
+def test_what_a_person_demoted_is_raised_by_as_many_runs_anew_and_not_by_the_next_one(
+    project: Project, curator: Actor
+) -> None:
+    record = make_corroborated(project, "The cap is 45 mg")
+    answer(record, curator, Answer.DEMOTE, "The three read the same wrong sheet")
+    for trust in ("unverified", "unverified", "corroborated"):
+        propose(project, "The cap is 45 mg", evidence=cite(make_source(project)))
+        record.refresh_from_db()
+        assert record.trust == trust
+    assert record.support_count == 6
 
 
 def test_bury_keeps_and_promotion_brings_back(project: Project, curator: Actor) -> None:
@@ -188,12 +218,52 @@ def test_bury_keeps_and_promotion_brings_back(project: Project, curator: Actor) 
     assert record.standing == Standing.LIVE
 
 
-def test_deferring_leaves_the_request_open(project: Project, curator: Actor) -> None:
+def test_deferring_leaves_the_request_open_and_asks_again_when_its_time_is_over(
+    project: Project, curator: Actor
+) -> None:
     request = ask(make_fact(project, "The cap is 45 mg"))
     decide_promotion(request_id=request.pk, actor=curator, said=said(request, Answer.DEFER))
     request.refresh_from_db()
     assert request.state == "open"
-    assert request.deferred_until is not None
+    assert Item.objects.get(kind=PROMOTION).state == "done"
+    sweep_inbox()
+    assert Item.objects.count() == 1, "nobody is asked meanwhile"
+    PromotionRequest.objects.update(deferred_until=timezone.now())
+    sweep_inbox()
+    request.refresh_from_db()
+    assert request.state == "void"
+    assert Item.objects.get(kind=PROMOTION, state="open").subject != request.pk
+
+
+def test_an_answer_voids_what_was_asked_about_its_rivals_at_once(
+    project: Project, curator: Actor
+) -> None:
+    make_verified(project, "The cap is 45 mg", curator, **CAP, object="45 mg")
+    one = propose(project, "It is 50 mg", **CAP, object="50 mg").record
+    other = propose(project, "It is 52 mg", **CAP, object="52 mg").record
+    asked = PromotionRequest.objects.get(record=one, state="open")
+    answer(other, curator, Answer.PROMOTE)
+    asked.refresh_from_db()
+    assert (asked.state, asked.void_reason) == (
+        "void",
+        "Another record of its key changed after it was asked about.",
+    )
+    fresh = PromotionRequest.objects.get(record=one, state="open")
+    assert {row["standing"] for row in fresh.conflicts} == {"live", "suppressed"}
+    assert Item.objects.get(kind=PROMOTION, state="open").subject == fresh.pk
+
+
+def test_two_of_one_batch_that_contradict_each_other_are_not_settled_by_their_order(
+    project: Project, curator: Actor
+) -> None:
+    make_verified(project, "The cap is 45 mg", curator, **CAP, object="45 mg")
+    rivals = [
+        propose(project, f"It is {dose} mg", **CAP, object=f"{dose} mg").record for dose in (50, 52)
+    ]
+    told = [(row.record_id, Said(Answer.PROMOTE, bytes(row.digest))) for row in rivals]
+    rows = decide_many(actor=curator, said=told)
+    assert [row.refusal and row.refusal.code for row in rows] == [None, "promotion_void"]
+    assert Record.objects.get(standing="live").object == "50 mg"
 
 
 @pytest.mark.parametrize("told", [Answer.REJECT, Answer.DEMOTE, Answer.MERGE])
@@ -243,7 +313,31 @@ def test_who_proposed_as_a_person_may_not_promote_where_duties_are_parted(
     record = make_fact(project, "The cap is 45 mg", actor=curator)
     with pytest.raises(Forbidden, match="somebody else"):
         answer(record, curator, Answer.PROMOTE)
-    answer(record, make_person(project, Role.CURATOR), Answer.PROMOTE)
+    changed = make_edit(record, text="The cap is 46 mg")
+    with pytest.raises(Forbidden, match="somebody else"):
+        answer(record, curator, Answer.EDIT, edit=changed)
+    other = make_person(project, Role.CURATOR)
+    made = answer(record, other, Answer.EDIT, edit=changed).other
+    assert made is not None
+    assert (made.trust, made.standing) == ("unverified", "held"), "an edit is no way round"
+    with pytest.raises(Forbidden, match="somebody else"):
+        answer(made, other, Answer.PROMOTE)
+    answer(made, curator, Answer.PROMOTE)
+    record.refresh_from_db()
+    assert (made.trust, made.standing) == ("verified", "live")
+    assert (record.standing, record.suppressed_by) == ("suppressed", made)
+
+
+def test_an_edit_that_changes_nothing_or_says_what_was_refused_is_none(
+    project: Project, curator: Actor
+) -> None:
+    refused = make_fact(project, "The cap is 500 mg", **CAP, object="500 mg")
+    answer(refused, curator, Answer.REJECT, "Deadly")
+    record = make_fact(project, "The cap is 50 mg", **CAP, object="50 mg")
+    with pytest.raises(CannotAnswer, match="changes nothing"):
+        answer(record, curator, Answer.EDIT, edit=make_edit(record))
+    with pytest.raises(ValueRefused, match="Deadly"):
+        answer(record, curator, Answer.EDIT, edit=make_edit(record, object="500MG"))
 
 
 def test_an_evaluation_backs_a_promotion_only_with_an_open_gate_and_a_receipt(
@@ -285,12 +379,17 @@ def test_a_receipt_of_a_frozen_suite_backs_a_promotion_which_falls_with_the_suit
     gate = GateDecision.objects.get(branch=trunk)
     request = request_promotion(record_id=record.record_id, actor=SYSTEM, gate_decision=gate.pk)
     assert request.gate["suite_digest"] == SUITE
+    other = make_fact(project, "Nurses call it the push")
+    waits = request_promotion(record_id=other.record_id, actor=SYSTEM, gate_decision=gate.pk)
     decide_promotion(request_id=request.pk, actor=curator, said=said(request, Answer.PROMOTE))
     record.refresh_from_db()
     assert (record.trust, record.suite_digest) == ("verified", SUITE)
     retire_suite(suite_id=suite.pk, actor=curator, reason="It leaked")
     record.refresh_from_db()
     assert record.trust == "unverified"
+    waits.refresh_from_db()
+    assert (waits.state, waits.void_reason) == ("void", "The suite of its evaluation was retired.")
+    assert PromotionRequest.objects.get(record=other, state="open").gate == {}
 
 
 def test_what_was_verified_on_a_suite_falls_back_when_it_retires(

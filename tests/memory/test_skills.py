@@ -6,7 +6,8 @@ from django.test import Client
 
 from memory.domain.terms import Answer
 from memory.models import PromotionRequest, Record, SkillFile
-from memory.records import Became, Proposed, ValueRefused
+from memory.records import Became, Proposed
+from memory.refused import ValueRefused
 from memory.skill_files import read_skill_files
 from memory.skills import BadSkill, read_archive, upload_skill
 from tests.make import make_person, make_project, make_user

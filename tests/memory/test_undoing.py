@@ -79,6 +79,15 @@ def test_every_answer_is_taken_back_whole(project: Project, curator: Actor, said
     assert again.undone_at is None
 
 
+def test_an_edit_of_what_has_no_key_is_taken_back_too(project: Project, curator: Actor) -> None:
+    record = make_fact(project, "Nurses call it the push")
+    before = stand(project)
+    made = answer(record, curator, Answer.EDIT, edit=make_edit(record, text="They say push"))
+    assert made.other is not None
+    undo_promotion(decision_id=made.decision.pk, actor=curator)
+    assert [row for row in stand(project) if row["standing"] != "buried"] == before
+
+
 def test_the_inbox_takes_a_promotion_back_by_its_own_door(project: Project, curator: Actor) -> None:
     request = asked(project, curator)
     before = stand(project)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.domain.likeness import says_the_same, signs_of, similarity, words_of
+from memory.domain.likeness import same_value, says_the_same, signs_of, similarity, words_of
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,27 @@ def test_a_word_more_in_a_long_text_still_shares_a_sign(one: str, more: str) -> 
     if says_the_same(one, other):
         assert signs_of(one, about=("fact",)) & signs_of(other, about=("FACT ",))
     assert not signs_of(one, about=("fact",)) & signs_of(one, about=("rule",))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("500 mg", " 500  MG ", True),
+        ("500 mg", "'500mg'.", True),
+        ("500 mg", "500 m\N{ZERO WIDTH SPACE}g", True),
+        ("500 mg", "50 mg", False),
+        (".5", "5", False),
+        ("-5", "5", False),
+        (">", "<", False),
+        ("C", "C++", False),
+        ("on", "in", False),
+        ("after the migration job finished", "After the migration jobs finished!", True),
+        ("after the migration job finished", "before the migration job finished", False),
+        ("it may be retried once by the worker", "it may not be retried once by the worker", False),
+    ],
+)
+def test_a_value_is_one_however_it_is_spelled_and_another_by_one_sign(
+    one: str, other: str, same: bool
+) -> None:
+    assert same_value(one, other) is same
+    assert same_value(other, one) is same
