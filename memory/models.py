@@ -539,6 +539,11 @@ class Intention(models.Model):
     def __str__(self) -> str:
         return f"i-{self.number} {self.cue[:60]}"
 
+    @property
+    def ttl_seconds(self) -> int:
+        """As it was asked for."""
+        return round((self.expires_at - self.created_at).total_seconds())
+
 
 class IntentionFire(models.Model):
     """A cue that was met. The row is won by inserting it, and so there is one at most."""

@@ -111,7 +111,7 @@ def list_intentions(
     rows = Intention.objects.visible_to(actor).filter(project_id=project_id, number__gt=after)
     if state:
         rows = rows.filter(state=state)
-    return cut(rows.order_by("number")[: limit + 1], limit)
+    return cut(rows.select_related("fire").order_by("number")[: limit + 1], limit)
 
 
 def list_consolidations(

@@ -54,13 +54,13 @@ def read_skill(raw: bytes) -> Skill:
     if len(raw) > MAX_ARCHIVE_BYTES:
         raise BadSkill(f"An archive has at most {MAX_ARCHIVE_BYTES:,} bytes.")
     try:
-        files = read_files(raw)
+        folder, files = read_files(raw)
         manifest = next((file for file in files if file.path == MANIFEST), None)
         if manifest is None:
             raise BadArchive(f"A skill has a {MANIFEST} at its root.")
         front, _ = split_manifest(manifest.data.decode())
         # The loader is a SafeLoader with less.
-        return make_skill(yaml.load(front, _Plain), files)  # noqa: S506
+        return make_skill(yaml.load(front, _Plain), files, folder=folder)  # noqa: S506
     except UnicodeDecodeError as error:
         raise BadSkill(f"{MANIFEST} is UTF-8.") from error
     except (yaml.YAMLError, RecursionError) as error:

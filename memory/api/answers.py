@@ -5,7 +5,7 @@ from typing import Any
 
 from memory.evidence import list_evidence
 from memory.intentions import Due
-from memory.models import Assembly, Intention, PromotionRequest, Record
+from memory.models import Assembly, Intention, IntentionFire, PromotionRequest, Record
 from memory.promotion import Decided, Row
 
 type Json = dict[str, Any]
@@ -122,10 +122,26 @@ def intention_json(intention: Intention) -> Json:
         "action": intention.action,
         "idempotency_key": intention.idempotency_key,
         "state": intention.state,
+        "ttl_seconds": intention.ttl_seconds,
         "expires_at": intention.expires_at.isoformat(),
+        "fire": fire_json(getattr(intention, "fire", None)),
         "by": {"kind": intention.by_kind, "id": intention.by_id, "name": intention.by_name},
         "created_at": intention.created_at.isoformat(),
         "closed_at": intention.closed_at.isoformat() if intention.closed_at else None,
+    }
+
+
+def fire_json(fire: IntentionFire | None) -> Json | None:
+    """The cue that was met, and who has it in hand."""
+    if fire is None:
+        return None
+    return {
+        "event": str(fire.event_id),
+        "met_at": fire.created_at.isoformat(),
+        "worker": fire.worker,
+        "epoch": fire.epoch,
+        "claimed_until": fire.claimed_until.isoformat() if fire.claimed_until else None,
+        "fired_at": fire.fired_at.isoformat() if fire.fired_at else None,
     }
 
 

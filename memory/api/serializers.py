@@ -294,6 +294,15 @@ class IntentionRequestSerializer(Shape):
     scope = serializers.CharField(required=False)
 
 
+class FireSerializer(Shape):
+    event = serializers.UUIDField(help_text="that met the cue")
+    met_at = serializers.DateTimeField()
+    worker = serializers.CharField(help_text="who claimed it last; empty if nobody did")
+    epoch = serializers.IntegerField(help_text="how often it was claimed")
+    claimed_until = serializers.DateTimeField(allow_null=True)
+    fired_at = serializers.DateTimeField(allow_null=True, help_text="when it was reported")
+
+
 class IntentionSerializer(Shape):
     intention = serializers.UUIDField()
     project = serializers.UUIDField()
@@ -303,7 +312,9 @@ class IntentionSerializer(Shape):
     action = serializers.DictField()
     idempotency_key = serializers.CharField()
     state = serializers.ChoiceField([one.value for one in IntentionState])
+    ttl_seconds = serializers.IntegerField()
     expires_at = serializers.DateTimeField()
+    fire = FireSerializer(allow_null=True, help_text="null until an event meets the cue")
     by = WhoSerializer()
     created_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True)

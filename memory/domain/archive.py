@@ -24,6 +24,8 @@ MAX_PARTS: Final = 12
 MANIFEST: Final = "SKILL.md"
 FIELDS: Final = ("name", "description", "license", "compatibility", "metadata", "allowed-tools")
 _NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+# Tools stand apart by spaces or commas; what one is confined to may hold both: `Bash(git add:*)`.
+_TOOL: Final = re.compile(r"[^\s,(]+(?:\([^)]*\)?)?|\([^)]*\)?")
 _RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 
 
@@ -67,8 +69,9 @@ class Skill:
     files: tuple[File, ...]
 
 
-def read_files(raw: bytes) -> list[File]:
-    """The files of a zip or a tar archive, the latter plain or gzipped. Raises BadArchive."""
+def read_files(raw: bytes) -> tuple[str, list[File]]:
+    """The folder around the skill, empty where there is none, and the files of a zip or a tar
+    archive, the latter plain or gzipped. Raises BadArchive."""
     try:
         found = list(_iter_zip(raw) if zipfile.is_zipfile(io.BytesIO(raw)) else _iter_tar(raw))
     except BadArchive:
@@ -154,20 +157,33 @@ def check_path(path: str) -> str:
     return unicodedata.normalize("NFC", "/".join(parts))
 
 
-def _strip_folder(files: list[File]) -> list[File]:
+def _strip_folder(files: list[File]) -> tuple[str, list[File]]:
     """A skill may be packed with its folder around it."""
+    _check_clashes(files)
+    top = ""
+    tops = {file.path.partition("/")[0] for file in files}
+    if len(tops) == 1 and all("/" in file.path for file in files):
+        top = tops.pop()
+        files = [File(f.path.removeprefix(f"{top}/"), f.data, f.executable) for f in files]
+    return top, sorted(files, key=lambda file: file.path)
+
+
+def _check_clashes(files: list[File]) -> None:
+    """No two files, and no file and folder, that one name stands for on some system."""
     seen: set[str] = set()
+    folders: dict[str, str] = {}
     for file in files:
         folded = file.path.casefold()
         if folded in seen:
             raise BadArchive(f"{file.path[:80]!r} stands in it twice, but for case.")
         seen.add(folded)
-    tops = {file.path.partition("/")[0] for file in files}
-    if len(tops) == 1 and not any(file.path == MANIFEST for file in files):
-        top = tops.pop() + "/"
-        if all(file.path.startswith(top) for file in files):
-            files = [File(f.path.removeprefix(top), f.data, f.executable) for f in files]
-    return sorted(files, key=lambda file: file.path)
+        parts = file.path.split("/")
+        for folder in ("/".join(parts[:depth]) for depth in range(1, len(parts))):
+            if folders.setdefault(folder.casefold(), folder) != folder:
+                raise BadArchive(f"{folder[:80]!r} is spelled in two ways, but for case.")
+    both = next(iter(seen & folders.keys()), None)
+    if both is not None:
+        raise BadArchive(f"{both[:80]!r} is a file and a folder in it.")
 
 
 def split_manifest(text: str) -> tuple[str, str]:
@@ -181,8 +197,9 @@ def split_manifest(text: str) -> tuple[str, str]:
     raise BadArchive(f"The front matter of {MANIFEST} has no end.")
 
 
-def make_skill(front: Any, files: list[File]) -> Skill:
-    """Checks the fields of a front matter that was parsed. Raises BadArchive."""
+def make_skill(front: Any, files: list[File], *, folder: str = "") -> Skill:
+    """Checks the fields of a front matter that was parsed, and that the folder around the files, if
+    there is one, has the skill's name. Raises BadArchive."""
     if not isinstance(front, dict):
         raise BadArchive(f"The front matter of {MANIFEST} is a mapping.")
     unknown = next((key for key in front if key not in FIELDS), None)
@@ -191,9 +208,12 @@ def make_skill(front: Any, files: list[File]) -> Skill:
     name = _text(front, "name", 64, needed=True)
     if not _NAME.fullmatch(name):
         raise BadArchive("name has small letters, digits and single dashes: unit-conversion.")
+    description = _text(front, "description", 1024, needed=True)
+    if folder not in ("", name):
+        raise BadArchive(f"The folder {folder[:80]!r} has the name of its skill, {name!r}.")
     return Skill(
         name=name,
-        description=_text(front, "description", 1024, needed=True),
+        description=description,
         license=_text(front, "license", 200),
         compatibility=_text(front, "compatibility", 500),
         metadata=_metadata(front.get("metadata")),
@@ -227,7 +247,7 @@ def _metadata(value: Any) -> Mapping[str, str]:
 def _tools(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
-    listed = value.split() if isinstance(value, str) else value
+    listed = _TOOL.findall(value) if isinstance(value, str) else value
     if not isinstance(listed, list) or len(listed) > 64:
         raise BadArchive("allowed-tools is a list of at most 64 tools.")
     if any(not isinstance(one, str) or not 0 < len(one) <= 200 for one in listed):

@@ -11,6 +11,7 @@
 A bare name asks whether its value is true. Logic has three values: a name that is not known makes
 its test unknown, `not` keeps it so, and a rule applies only where its condition is true. Values of
 different types are not equal, and have no order: that too is unknown. Nothing is ever executed.
+What is read here is kept in its canonical spelling, and so that spelling is held to the same limits.
 """
 
 import re
@@ -98,7 +99,9 @@ def parse_rule(text: str) -> Rule:
     subject = text[demand.at + len(demand.text) :].strip()
     if not subject:
         raise reader.fault(f"“{demand.text}” needs what it asks for.", len(text))
-    return Rule(condition, demand.text, " ".join(subject.split()))
+    rule = Rule(condition, demand.text, " ".join(subject.split()))
+    _check_written(reader, write_rule(rule), demand.at)
+    return rule
 
 
 def parse_condition(text: str) -> Condition:
@@ -106,7 +109,19 @@ def parse_condition(text: str) -> Condition:
     reader = _Reader(text)
     condition = reader.condition(0)
     reader.take("end", "", "the end, “and” or “or”")
+    _check_written(reader, write_condition(condition), len(text))
     return condition
+
+
+def _check_written(reader: "_Reader", written: str, at: int) -> None:
+    """The canonical spelling has spaces and parentheses that its author left out: what could not be
+    read again from it is not taken."""
+    if len(written) > MAX_TEXT:
+        raise reader.fault(f"Written out it has more than {MAX_TEXT:,} characters.", at)
+    try:
+        _Reader(written).condition(0)
+    except BadExpression as error:
+        raise reader.fault(f"Written out it is too much: {error.says}", at) from error
 
 
 def evaluate(condition: Condition, facts: Mapping[str, Value]) -> Truth:

@@ -81,6 +81,9 @@ def test_plain_paths_pass(name: str) -> None:
         zipped({"a": b"1"})[:-10],
         zipped({"../a": b"1"}),
         zipped({"A.md": b"1", "a.md": b"2"}),
+        zipped({"docs": b"1", "docs/a.md": b"2"}),
+        zipped({"Docs": b"1", "docs/a.md": b"2"}),
+        zipped({"Docs/a.md": b"1", "docs/b.md": b"2"}),
         zipped({"link": b"/etc/passwd"}, mode=stat.S_IFLNK | 0o777),
         zipped({f"f{n}": b"" for n in range(MAX_FILES + 1)}),
         tarred("link", kind=tarfile.SYMTYPE),
@@ -89,8 +92,9 @@ def test_plain_paths_pass(name: str) -> None:
         tarred("/etc/passwd"),
     ],
     ids=[
-        "empty", "no archive", "cut", "upward", "two of one name", "symlink in a zip", "too many",
-        "symlink", "hard link", "fifo", "absolute",
+        "empty", "no archive", "cut", "upward", "two of one name", "a file and a folder",
+        "a file and a folder but for case", "two folders of one name", "symlink in a zip",
+        "too many", "symlink", "hard link", "fifo", "absolute",
     ],
 )  # fmt: skip
 def test_an_archive_that_means_harm_is_refused(raw: bytes) -> None:
@@ -115,7 +119,7 @@ def test_damaged_bytes_are_files_or_a_named_fault(raw: bytes, data: st.DataObjec
     cut = bytes(broken[: data.draw(st.integers(0, len(broken)))])
     for told in (bytes(broken), cut, cut + data.draw(st.binary(max_size=8))):
         try:
-            found = read_files(told)
+            _, found = read_files(told)
         except BadArchive:
             continue
         assert all(check_path(file.path) == file.path for file in found)
@@ -131,12 +135,11 @@ def test_a_bomb_is_let_go_of() -> None:
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_a_tar_and_a_folder_around_it_are_read(mode: str) -> None:
-    assert read_files(tarred("unit-conversion/SKILL.md", b"hi", mode=mode)) == [
-        File("SKILL.md", b"hi")
-    ]
+    folder, found = read_files(tarred("unit-conversion/SKILL.md", b"hi", mode=mode))
+    assert (folder, found) == ("unit-conversion", [File("SKILL.md", b"hi")])
 
 
-paths = st.from_regex(r"[a-z]{2,6}(/[a-z]{2,6}\.py)?", fullmatch=True)
+paths = st.from_regex(r"[a-z]{2,6}(\.md|/[a-z]{2,6}\.py)", fullmatch=True)
 files = st.dictionaries(paths, st.tuples(st.binary(max_size=40), st.booleans()), max_size=5)
 
 
@@ -147,7 +150,7 @@ def test_what_is_packed_reads_as_the_same_files(told: dict[str, tuple[bytes, boo
     listed = sorted(listed, key=lambda file: file.path)
     packed = pack_files(listed, folder="unit-conversion")
     assert pack_files(list(reversed(listed)), folder="unit-conversion") == packed
-    assert read_files(packed) == listed
+    assert read_files(packed) == ("unit-conversion", listed)
 
 
 @pytest.mark.parametrize(
@@ -170,10 +173,17 @@ def test_a_fault_of_the_front_matter_is_named(change: dict[str, object], says: s
 
 
 def test_tools_are_read_from_a_line_or_a_list() -> None:
-    for told in ("Bash(git:*) Read", ["Bash(git:*)", "Read"]):
-        assert make_skill({**FRONT, "allowed-tools": told}, []).tools == ("Bash(git:*)", "Read")
+    tools = ("Bash(git add:*)", "Read")
+    for told in ("Bash(git add:*) Read", "Bash(git add:*), Read", [*tools]):
+        assert make_skill({**FRONT, "allowed-tools": told}, []).tools == tools
     with pytest.raises(BadArchive):
         make_skill("text", [])
+
+
+def test_a_folder_has_the_name_of_its_skill() -> None:
+    assert make_skill(FRONT, [], folder="unit-conversion").name == "unit-conversion"
+    with pytest.raises(BadArchive, match="folder 'conversions'"):
+        make_skill(FRONT, [], folder="conversions")
 
 
 def test_front_matter_is_split_off() -> None:

@@ -103,6 +103,26 @@ def test_the_longest_condition_is_read() -> None:
     assert len(list(names_in(parse_condition(text)))) == MAX_TEXT // 5
 
 
+def _nest(depth: int) -> str:
+    """Each level has a pair of parentheses here, and two as it is written out."""
+    return "a and b or c and (" * depth + "a" + ")" * depth
+
+
+@pytest.mark.parametrize(
+    ("text", "at"), [("a<1 and " * (MAX_TEXT // 8 - 1) + "a", 1_993), (_nest(30), 571)]
+)
+def test_what_could_not_be_read_again_as_it_is_kept_is_refused(text: str, at: int) -> None:
+    assert len(text) <= MAX_TEXT
+    for read, told in ((parse_condition, text), (parse_rule, f"{text} => require x"[:MAX_TEXT])):
+        with pytest.raises(BadExpression):
+            read(told)
+    with pytest.raises(BadExpression, match="Written out") as caught:
+        parse_condition(text)
+    assert caught.value.at == at == len(text)
+    shallow = parse_condition(_nest(15))
+    assert parse_condition(write_condition(shallow)) == shallow
+
+
 names = st.from_regex(r"[a-z][a-z0-9_.\-]{0,8}", fullmatch=True).filter(
     lambda name: (
         name not in {"and", "or", "not", "in", "true", "false", "require", "forbid", "prefer"}
@@ -165,3 +185,5 @@ def test_any_text_is_a_rule_or_a_fault_with_a_place_in_it(text: str) -> None:
         assert 0 <= found.at <= len(text)
         assert found.line >= 1
         assert found.column >= 1
+    else:
+        assert parse_rule(write_rule(found)) == found
