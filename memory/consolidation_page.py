@@ -1,15 +1,17 @@
 """The page of a project's consolidations: all of them, and one with its funnel, live."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from memory.consolidation.jobs import MAX_ATTEMPTS
 from memory.consolidation_models import Candidate, Consolidation
 from memory.domain.consolidation import Fate, JobState, Step
 from memory.funnel_chart import draw_funnel
@@ -17,9 +19,10 @@ from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Right
 from verel_site.kit.cursors import read_int
-from verel_site.kit.refusals import NotFound
+from verel_site.kit.refusals import BadInput, NotFound
 
 SHOWN: Final = 40
+ENDS: Final = (Fate.WRITTEN, Fate.REFUSED, Fate.DROPPED)
 SHOWN_CLAIMS: Final = 60
 FUNNEL: Final = ("episodes", "salient", "candidates", "entailed", "merged", "written")
 STEP_WORDS: Final = {
@@ -45,7 +48,6 @@ GLYPHS: Final = {
     JobState.CANCELLED.value: "skip",
     JobState.FAILED.value: "fail",
 }
-# How loud a claim's end is: what was refused or dropped first wants to be read.
 BECAME_WORDS: Final = {
     "new": "new record",
     "support": "support for one that says it already",
@@ -87,9 +89,20 @@ class ClaimLine:
     href: str
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimTab:
+    """Claims of one end: how many, and where they are listed."""
+
+    fate: str
+    count: int
+    href: str
+    current: bool
+
+
 @dataclass(frozen=True)
 class Shown:
-    """One consolidation, as of now."""
+    """One consolidation, as of now, with a part of the claims of one end. `here` is its address
+    with that part."""
 
     job: Consolidation
     glyph: str
@@ -98,13 +111,30 @@ class Shown:
     steps: tuple[StepLine, ...]
     drop: float | None
     took: timedelta | None
+    tabs: tuple[ClaimTab, ...]
     claims: tuple[ClaimLine, ...]
-    more_claims: int
+    more_href: str
     href: str
+    here: str
+    told: str
+    retry_in: int
+    tries: int = MAX_ATTEMPTS
 
     @property
     def is_open(self) -> bool:
         return self.job.is_open
+
+    @property
+    def at(self) -> int:
+        return list(Step).index(Step(self.job.step)) + 1
+
+    @property
+    def step_word(self) -> str:
+        return STEP_WORDS[Step(self.job.step)].lower()
+
+    @property
+    def has_claims(self) -> bool:
+        return any(tab.count for tab in self.tabs)
 
     @property
     def seconds(self) -> float:
@@ -117,8 +147,8 @@ class ConsolidationPage:
     jobs: tuple[JobLine, ...]
     older_href: str
     shown: Shown | None
+    under_way: JobLine | None
     may_order: bool
-    is_busy: bool
     fault: str = ""
 
     screen: str = "memory"
@@ -135,23 +165,27 @@ def read_consolidation_page(
     actor: Actor,
     project: Project,
     number: int | None = None,
-    older: str = "",
+    query: Mapping[str, str] | None = None,
     fault: str = "",
 ) -> ConsolidationPage:
-    """The newest ones, and the one that is named, or the newest. A constant number of queries."""
+    """The newest ones, and the one that is named, or the newest. A constant number of queries.
+    Raises NotFound, or BadInput."""
     actor.demand(project.pk, Right.READ)
+    told = query or {}
     mine = Consolidation.objects.visible_to(actor).filter(project=project).order_by("-number")
-    before = read_int({"older": older}, "older", 0, low=0, high=2**31)
+    before = read_int(told, "older", 0, low=0, high=2**31)
     rows = list((mine.filter(number__lt=before) if before else mine)[: SHOWN + 1])
     chosen = _choose(rows, mine.filter(number=number).first() if number else None, number)
+    # There is one at most, and none is ordered beside it: it is the newest.
+    newest = mine.first() if before else next(iter(rows), None)
     root = reverse("memory-consolidations", args=[project.slug])
     return ConsolidationPage(
         project=project,
         jobs=tuple(_line(row, project.slug, chosen) for row in rows[:SHOWN]),
         older_href=f"{root}?older={rows[SHOWN - 1].number}" if len(rows) > SHOWN else "",
-        shown=_show(chosen, project.slug) if chosen else None,
+        shown=_show(chosen, project.slug, told) if chosen else None,
+        under_way=_line(newest, project.slug, chosen) if newest and newest.is_open else None,
         may_order=actor.may(project.pk, Right.CURATE),
-        is_busy=any(row.is_open for row in rows),
         fault=fault,
     )
 
@@ -167,26 +201,27 @@ def _choose(
 
 
 def _line(row: Consolidation, slug: str, chosen: Consolidation | None) -> JobLine:
+    """What does not change from one look to the next: an open one tells how far it is elsewhere."""
     told = f"{_many(row.count('episodes'), 'episode')}, {row.count('written'):,} written"
     return JobLine(
         number=row.number,
         href=reverse("memory-consolidation", args=[slug, row.number]),
         state=row.state,
         glyph=GLYPHS[row.state],
-        note=f"{STEP_WORDS[Step(row.step)]}, {row.done:,} of {row.total:,}"
-        if row.is_open
-        else told,
+        note="under way" if row.is_open else f"{row.state}: {told}",
         at=row.created_at,
         current=chosen is not None and row.pk == chosen.pk,
     )
 
 
-def _show(job: Consolidation, slug: str) -> Shown:
+def _show(job: Consolidation, slug: str, query: Mapping[str, str]) -> Shown:
     episodes = job.count("episodes")
     end = job.closed_at or timezone.now()
-    claims = Candidate.objects.filter(consolidation=job).select_related("record")
-    heads = claims.filter(fate__in=[Fate.WRITTEN, Fate.REFUSED, Fate.DROPPED])
-    listed = list(heads.order_by("-fate", "pk")[:SHOWN_CLAIMS])
+    href = reverse("memory-consolidation", args=[slug, job.number])
+    fate, after = _read_part(job, query)
+    rows = _claims_of(job, fate, after)
+    part = f"{href}?fate={fate.value}"
+    last = rows[SHOWN_CLAIMS - 1] if len(rows) > SHOWN_CLAIMS else None
     return Shown(
         job=job,
         glyph=GLYPHS[job.state],
@@ -195,14 +230,58 @@ def _show(job: Consolidation, slug: str) -> Shown:
         steps=tuple(_step(job, step) for step in Step),
         drop=1 - job.count("salient") / episodes if episodes else None,
         took=end - job.started_at if job.started_at else None,
-        claims=tuple(_claim(row, slug) for row in listed),
-        more_claims=max(0, _ended(job) - len(listed)),
-        href=reverse("memory-consolidation", args=[slug, job.number]),
+        tabs=tuple(
+            ClaimTab(one.value, job.count(one.value), f"{href}?fate={one.value}", one is fate)
+            for one in ENDS
+        ),
+        claims=tuple(_claim(row, slug) for row in rows[:SHOWN_CLAIMS]),
+        more_href=f"{part}&after={last.turn}.{last.pk}" if last else "",
+        href=href,
+        here=f"{part}&after={after[0]}.{after[1]}" if any(after) else part,
+        told=_tell_little(job),
+        retry_in=_seconds_until(job.held_until) if job.state == JobState.WAITING.value else 0,
     )
 
 
-def _ended(job: Consolidation) -> int:
-    return sum(job.count(name) for name in ("written", "refused", "dropped"))
+def _seconds_until(moment: datetime | None) -> int:
+    return max(0, round((moment - timezone.now()).total_seconds())) if moment else 0
+
+
+def _tell_little(job: Consolidation) -> str:
+    """Why there is little to be seen, where there is."""
+    if job.state != JobState.DONE.value:
+        return ""
+    if not job.count("episodes"):
+        return "No episode was new since the last one that was done. What had faded was looked at."
+    if not job.count("candidates"):
+        return "No episode that was kept tells of a fault or of an issue, so nothing was claimed."
+    return "" if job.count("merged") else "None of its claims was borne out by its own episode."
+
+
+def _read_part(job: Consolidation, query: Mapping[str, str]) -> tuple[Fate, tuple[int, int]]:
+    """Which claims are looked at: those of the end that is asked for, else of the first that any
+    came to; and after which of them, by turn and key. Raises BadInput."""
+    asked = query.get("fate", "")
+    if asked and asked not in list(ENDS):
+        raise BadInput(f"fate is one of {', '.join(ENDS)}.", parameter="fate")
+    told = next((one for one in ENDS if job.count(one.value)), Fate.WRITTEN)
+    turn, _, key = query.get("after", "0.0").partition(".")
+    places = {"turn": turn, "key": key}
+    try:
+        after = tuple(read_int(places, name, 0, low=0, high=2**63 - 1) for name in places)
+    except BadInput as error:
+        raise BadInput(
+            "after is what a page of claims leads on with.", parameter="after"
+        ) from error
+    return Fate(asked) if asked else told, (after[0], after[1])
+
+
+def _claims_of(job: Consolidation, fate: Fate, after: tuple[int, int]) -> list[Candidate]:
+    """One more than are shown, in the order in which they are stored by their ends."""
+    turn, key = after
+    rows = Candidate.objects.filter(consolidation=job, fate=fate.value)
+    rows = rows.filter(Q(turn__gt=turn) | Q(turn=turn, pk__gt=key), turn__gte=turn)
+    return list(rows.select_related("record").order_by("turn", "pk")[: SHOWN_CLAIMS + 1])
 
 
 def _step(job: Consolidation, step: Step) -> StepLine:

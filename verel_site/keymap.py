@@ -111,6 +111,8 @@ _GROUPS: Final = (
             Act("memory.edit", "e", "Edit, then promote"),
             Act("memory.merge", "m", "Merge into another"),
             Act("memory.defer", "w", "Defer"),
+            Act("memory.consolidate", "c", "Consolidate now"),
+            Act("memory.cancel", "x", "Cancel the consolidation"),
         ),
         frozenset({"promotion"}),
     ),

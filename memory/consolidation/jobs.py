@@ -246,7 +246,7 @@ def _put_off(job: Consolidation, error: Exception) -> None:
     """Tried again, later each time: a scorer that is away comes back."""
     told = str(error) if isinstance(error, PortFailed) else "A window failed; see the log."
     later = timezone.now() + timedelta(seconds=RETRY_SECONDS * 2**job.attempts)
-    _held(job).update(held_until=later, fault=told[:MAX_FAULT])
+    _held(job).update(state=JobState.WAITING.value, held_until=later, fault=told[:MAX_FAULT])
 
 
 def advance(job: Consolidation) -> Consolidation:

@@ -28,7 +28,7 @@ def consolidations(request: HttpRequest, slug: str, number: int | None = None) -
     actor = request_actor(request)
     project = get_project(actor=actor, slug=slug)
     page = read_consolidation_page(
-        actor=actor, project=project, number=number, older=request.GET.get("older", "")
+        actor=actor, project=project, number=number, query=request.GET.dict()
     )
     return render_page(request, TEMPLATE, page, partials=CONSOLIDATION_PARTIALS)
 

@@ -403,7 +403,7 @@ def test_a_scorer_that_is_away_puts_it_off_and_is_asked_again(
         with pytest.raises(PortFailed):
             sweep_all()
     job.refresh_from_db()
-    assert (job.state, job.step, job.fault) == ("working", "entail", "The judge does not answer.")
+    assert (job.state, job.step, job.fault) == ("waiting", "entail", "The judge does not answer.")
     assert take_consolidation() is None
     Consolidation.objects.update(held_until=timezone.now() - timedelta(seconds=1))
     sweep_all()

@@ -1,5 +1,7 @@
 """The pages of consolidations and contradictions, and what the API tells of the former."""
 
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,8 +9,9 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from memory.consolidation_models import Consolidation
+from memory.consolidation_models import Candidate, Consolidation
 from memory.domain.terms import Answer
 from memory.models import PromotionDecision, Record
 from tests.make import make_key
@@ -18,6 +21,8 @@ from verel_site.access.models import Project
 from verel_site.access.projects import actor_of_user
 
 pytestmark = pytest.mark.django_db
+ORDER = "/memory/consolidations/order/"
+PART = {"HX-Request": "true", "HX-Target": "consolidation-shown"}
 HOSTILE = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}evil"
 
 
@@ -62,18 +67,22 @@ def test_a_curator_orders_looks_on_and_cancels(client: Client, project: Project)
     assert "One is under way" in again.content.decode()
     page = read(client, project, "consolidations/1/")
     assert 'hx-trigger="every 1s"' in page
-    part = read(
-        client,
-        project,
-        "consolidations/1/",
-        headers={"HX-Request": "true", "HX-Target": "consolidation-shown"},
-    )
+    assert "Consolidation 1 is under way" in page
+    assert ORDER not in page
+    part = read(client, project, "consolidations/1/", headers=PART)
     assert part.lstrip().startswith('<div id="consolidation-shown"')
     assert post(client, project, "consolidations/1/cancel/").status_code == 302
     job = Consolidation.objects.get()
     assert job.state == "cancelled"
     assert post(client, project, "consolidations/1/cancel/").status_code == 409
-    assert "cancelled by" in read(client, project, "consolidations/1/")
+    page = read(client, project, "consolidations/1/")
+    assert "cancelled by" in page
+    assert ORDER in page
+    last = read(client, project, "consolidations/1/", headers=PART)
+    # What tells of it beside itself comes along when it is over, and only then.
+    for beside in ("consolidation-acts", "consolidation-rail", "consolidation-told"):
+        assert f'id="{beside}"' in last
+        assert f'id="{beside}"' not in part
 
 
 def test_the_page_asks_as_much_of_the_database_for_many_as_for_one(
@@ -89,6 +98,72 @@ def test_the_page_asks_as_much_of_the_database_for_many_as_for_one(
     with CaptureQueriesContext(connection) as more:
         read(client, project, "consolidations/")
     assert len(more) == len(one) <= 12
+
+
+def test_the_claims_of_a_huge_one_are_read_by_their_end_and_some_at_a_time(
+    client: Client, project: Project
+) -> None:
+    tell_runs(project)
+    job = consolidate(project)
+    job.counts = {**job.counts, "dropped": 130}
+    job.save()
+    Candidate.objects.bulk_create(
+        Candidate(
+            consolidation=job, origin=f"x{n}", kind="fact", group=f"{n}", text=f"Claim {n:03}.",
+            premise="", turn=n % 3, fate="dropped", why="Its own episode does not bear it out.",
+        )
+        for n in range(130)
+    )  # fmt: skip
+    page = read(client, project, "consolidations/")
+    assert "No overflow in data-table" in page
+    assert 'Dropped <span class="count">130</span>' in page
+    assert "Claim 0" not in page
+    seen: list[str] = []
+    address = "consolidations/1/?fate=dropped"
+    with CaptureQueriesContext(connection) as queries:
+        page = read(client, project, address)
+    while True:
+        seen += re.findall(r"Claim \d{3}", page)
+        more = re.search(r'href="[^"]*/memory/(consolidations/1/[^"]*after=[^"]*)"', page)
+        if more is None:
+            break
+        page = read(client, project, more[1].replace("&amp;", "&"))
+    assert sorted(seen) == [f"Claim {n:03}" for n in range(130)]
+    assert len(queries) <= 12
+    read(client, project, "consolidations/1/?fate=merged", status=400)
+    for nonsense in ("x", "1", "1.x", "-1.2", "9" * 30 + ".1"):
+        status = 200 if nonsense == "1" else 400
+        read(client, project, f"consolidations/1/?after={nonsense}", status=status)
+
+
+def test_one_without_news_says_so_in_words_under_an_empty_funnel(
+    client: Client, project: Project
+) -> None:
+    consolidate(project)
+    page = read(client, project, "consolidations/1/")
+    assert "No episode was new since the last one" in page
+    assert 'aria-label="Funnel: 0 episodes, 0 salient' in page
+    assert "drop rate" not in page
+
+
+def test_one_that_fell_over_says_why_and_when_it_is_tried_again(
+    client: Client, project: Project
+) -> None:
+    job = order(project)
+    later = timezone.now() + timedelta(seconds=90)
+    fault = f"The judge does not answer {HOSTILE}"
+    Consolidation.objects.filter(pk=job.pk).update(
+        fault=fault, attempts=2, held_until=later, step="entail"
+    )
+    page = read(client, project, "consolidations/1/")
+    assert re.search(r"It is tried again in (?:89|90) s; of 5 tries 2 failed", page)
+    assert "It rests at step 4 of 8, entailment" in page
+    assert "<script>alert" not in page
+    Consolidation.objects.update(state="failed", held_until=None)
+    page = read(client, project, "consolidations/1/")
+    assert "It was given up." in page
+    assert "Its episodes wait for the next one." in page
+    assert ORDER in page
 
 
 def dispute(project: Project, user: User) -> tuple[Record, Record]:
