@@ -64,11 +64,15 @@ def pick_cases(names: list[str], *, exactly: bool = False) -> list[Case]:
     known = all_cases()
     if names == ["all"]:
         return list(known.values())
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise CommandError(f"No benchmark {unknown[0]!r}; there are {', '.join(known)}, all.")
-    roots = () if exactly else tuple(f"{name}." for name in names)
-    return [case for name, case in known.items() if name in names or name.startswith(roots)]
+    chosen = []
+    for name in names:
+        named = [
+            one for one in known if one == name or (one.startswith(f"{name}.") and not exactly)
+        ]
+        if not named:
+            raise CommandError(f"No benchmark {name!r}; there are {', '.join(known)}, all.")
+        chosen += named
+    return [case for name, case in known.items() if name in chosen]
 
 
 def check_sizes(cases: list[Case], first: int, second: int) -> None:
