@@ -7,8 +7,6 @@ nothing.
 """
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,13 +16,9 @@ from channels.db import database_sync_to_async
 from django.db.models import Max
 
 from branches.models import Branch, Directive
-from verel_site.kit.outages import tell_outage
-
-logger = logging.getLogger(__name__)
+from verel_site.kit.beats import keep_beating
 
 TICK_SECONDS: Final = 0.05
-# After a beat that failed: while the database is away nothing is announced.
-REST_SECONDS: Final = 1.0
 MAX_QUEUED: Final = 1000
 
 
@@ -97,19 +91,18 @@ class Pulse:
             self._task = asyncio.get_running_loop().create_task(self._beat())
 
     async def _beat(self) -> None:
-        while self._listeners or self._pollers:
-            started = time.monotonic()
-            try:
-                if self._listeners:
-                    self._announce(await _read_heads(dict(self._seen)))
-                if self._pollers:
-                    self._wake(await _read_directives(list(self._pollers)))
-                pause = TICK_SECONDS
-            except Exception as error:
-                if tell_outage(error) is None:
-                    logger.exception("the pulse missed a beat")
-                pause = REST_SECONDS
-            await asyncio.sleep(max(0.0, pause - (time.monotonic() - started)))
+        await keep_beating(
+            self._look,
+            wanted=lambda: self._listeners or self._pollers,
+            tick_seconds=TICK_SECONDS,
+            name="the pulse",
+        )
+
+    async def _look(self) -> None:
+        if self._listeners:
+            self._announce(await _read_heads(dict(self._seen)))
+        if self._pollers:
+            self._wake(await _read_directives(list(self._pollers)))
 
     def _announce(self, heads: Iterable[tuple[UUID, Announcement]]) -> None:
         for run, announcement in heads:

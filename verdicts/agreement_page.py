@@ -20,6 +20,7 @@ from verdicts.agreement import (
 from verdicts.domain.findings import count
 from verdicts.reliability import LEAST_PAIRS, Estimate
 from verel_site.access.models import Project
+from verel_site.kit.charts import tell_percent
 from verel_site.kit.interval_chart import (
     ALMOST_PERFECT,
     SUBSTANTIAL,
@@ -65,11 +66,11 @@ class Told:
     def of(cls, estimate: Estimate | None, *, share: bool = False) -> "Told":
         if estimate is None or estimate.value is None:
             return cls("–", "")
-        form = "{:.0%}" if share else "{:.2f}"
+        tell = tell_percent if share else "{:.2f}".format
         if estimate.low is None or estimate.high is None:
-            return cls(form.format(estimate.value), f"under {LEAST_PAIRS} pairs")
-        ends = f"{form.format(estimate.low)} to {form.format(estimate.high)}"
-        return cls(form.format(estimate.value), ends)
+            return cls(tell(estimate.value), f"under {LEAST_PAIRS} pairs")
+        ends = f"{tell(estimate.low)} to {tell(estimate.high)}"
+        return cls(tell(estimate.value), ends)
 
 
 @dataclass(frozen=True, slots=True)

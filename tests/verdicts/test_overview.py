@@ -311,7 +311,7 @@ def test_a_budget_is_drawn_with_where_this_pace_leads(project: Project) -> None:
     moment = datetime(2026, 11, 11, tzinfo=UTC)
     project.token_budget = 3_000
     page = read_overview(project=project, key="24h", now=moment)
-    assert page.spent.finding == "The budget lasts the month: 0% is used"
+    assert page.spent.finding == "The budget lasts the month: 0\N{NO-BREAK SPACE}% is used"
     _run, trunk = make_run(project)
     Branch.objects.filter(pk=trunk.pk).update(tokens=2_000, created_at=moment - timedelta(days=5))
     page = read_overview(project=project, key="24h", now=moment)

@@ -68,7 +68,9 @@ def test_the_gap_is_drawn_and_a_trip_waits_in_sight_until_people_mint(
     quiet = read(project)
     assert quiet.shown is not None
     assert quiet.shown.canary.word == "Quiet"
-    assert "suite 90%; hold-out 90%" in str(quiet.shown.canary.drawing)
+    assert "suite 90\N{NO-BREAK SPACE}%; hold-out 90\N{NO-BREAK SPACE}%" in str(
+        quiet.shown.canary.drawing
+    )
     tell(suite, 50, 4)
     tend()
     page = read(project)

@@ -69,7 +69,7 @@ def tell_budget(*, used: int, limit: int, ends: str | None) -> str:
     if used > limit:
         return f"The budget is passed by {count(used - limit, 'token')}"
     if ends is None:
-        return f"The budget lasts the month: {used / limit:.0%} is used"
+        return f"The budget lasts the month: {100 * used / limit:.0f}\N{NO-BREAK SPACE}% is used"
     return f"At this pace the budget ends on {ends}"
 
 

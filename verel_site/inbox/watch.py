@@ -5,8 +5,6 @@ listen, so that twenty people at their inboxes cost what one does.
 """
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,13 +15,9 @@ from channels.db import database_sync_to_async
 from django.utils import timezone
 
 from verel_site.inbox.models import Item
-from verel_site.kit.outages import tell_outage
-
-logger = logging.getLogger(__name__)
+from verel_site.kit.beats import keep_beating
 
 TICK_SECONDS: Final = 0.25
-# After a beat that failed: while the database is away nothing is announced.
-REST_SECONDS: Final = 1.0
 # A row may be committed this much later than the time that stands in it.
 WINDOW_SECONDS: Final = 10
 MAX_SEEN: Final = 2_000
@@ -42,6 +36,7 @@ class _Listener:
 class Watch:
     def __init__(self) -> None:
         self._listeners: set[_Listener] = set()
+        self._seen: Touched = frozenset()
         self._task: asyncio.Task[None] | None = None
 
     async def listen(self, projects: frozenset[UUID]) -> AsyncIterator[None]:
@@ -63,29 +58,25 @@ class Watch:
             self._listeners.discard(listener)
 
     async def _beat(self) -> None:
-        seen: Touched = frozenset()
-        while self._listeners:
-            started = time.monotonic()
-            try:
-                seen = await self._look(seen)
-                pause = TICK_SECONDS
-            except Exception as error:
-                if tell_outage(error) is None:
-                    logger.exception("the watch over the inbox missed a beat")
-                pause = REST_SECONDS
-            await asyncio.sleep(max(0.0, pause - (time.monotonic() - started)))
+        self._seen = frozenset()
+        await keep_beating(
+            self._look,
+            wanted=lambda: self._listeners,
+            tick_seconds=TICK_SECONDS,
+            name="the watch over the inbox",
+        )
 
-    async def _look(self, seen: Touched) -> Touched:
+    async def _look(self) -> None:
         # Who comes while the database is asked is told by the next beat.
         listeners = list(self._listeners)
         projects = frozenset().union(*(listener.projects for listener in listeners))
         touched: Touched = await _read_touched(projects)
-        changed = {project for project, _, _ in touched - seen}
+        changed = {project for project, _, _ in touched - self._seen}
         for listener in listeners:
             if not listener.told or not changed.isdisjoint(listener.projects):
                 listener.told = True
                 listener.news.set()
-        return touched
+        self._seen = touched
 
 
 @database_sync_to_async  # type: ignore[untyped-decorator]

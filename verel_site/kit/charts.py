@@ -480,7 +480,7 @@ def draw_rates(
         y = place(0, share)[1]
         parts += [
             draw_line(left, y, across - right, y, "grid"),
-            draw_text(left - 6, y + 4, f"{share:.0%}", anchor="end"),
+            draw_text(left - 6, y + 4, tell_percent(share), anchor="end"),
         ]
     upper = [place(i, run.upper) for i, run in enumerate(runs) if run.upper is not None]
     lower = [place(i, run.lower) for i, run in enumerate(runs) if run.lower is not None]
@@ -494,13 +494,18 @@ def draw_rates(
             parts += _draw_rate(line, css, dot)
             share = (down - foot - line[-1][1]) / (down - top - foot)
             parts += [
-                draw_text(across - right + 10, end - 2, f"{share:.0%}", "label"),
+                draw_text(across - right + 10, end - 2, tell_percent(share), "label"),
                 draw_text(across - right + 10, end + 11, name),
             ]
     for index in sorted({0, len(runs) - 1} if runs else set()):
         anchor = "start" if index == 0 else "end"
         parts.append(draw_text(place(index, 0)[0], down - 6, runs[index].tick, anchor=anchor))
     return draw_svg(across, down, parts, _tell_rates(runs, upper_name, lower_name))
+
+
+def tell_percent(share: float) -> str:
+    """A share of 1, as all pages write it."""
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
 def _part_labels(one: float, two: float, *, top: float, apart: float = 28) -> tuple[float, float]:
@@ -525,7 +530,7 @@ def _draw_rate(line: Sequence[tuple[float, float]], css: str, dot: str) -> list[
 
 def _tell_rates(runs: Sequence[Rates], upper_name: str, lower_name: str) -> str:
     def told(shares: Iterable[float | None]) -> str:
-        return ", ".join("none" if share is None else f"{share:.0%}" for share in shares)
+        return ", ".join("none" if share is None else tell_percent(share) for share in shares)
 
     upper, lower = told(run.upper for run in runs), told(run.lower for run in runs)
     return f"Passed over {len(runs)} runs: {upper_name} {upper}; {lower_name} {lower}"
