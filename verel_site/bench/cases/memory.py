@@ -37,6 +37,7 @@ TEXT_WORDS: Final = 12
 FOUND: Final = 50
 GOAL_WORDS: Final = 5
 GOALS: Final = 40
+CONTEXTS: Final = 12
 ROUNDS: Final = 5
 WRITES: Final = 60
 BATCH: Final = 1_000
@@ -68,14 +69,15 @@ def measure_recall(size: int) -> Iterator[Measure]:
     def put_together(goal: str) -> object:
         return assemble_context(project_id=project.pk, actor=SYSTEM, goal=goal)
 
-    rare = [" ".join(dice.sample(_VOCABULARY, GOAL_WORDS)) for _ in range(GOALS)]
+    asked = range(min(GOALS, size // 10))
+    rare = [" ".join(dice.sample(_VOCABULARY, GOAL_WORDS)) for _ in asked]
     raw, told = _taken(rare, _ask_raw, ask)
     yield Measure("memory.recall.rare.p95", _at(told, 0.95), "ms", _at(raw, 0.95))
-    goals = [" ".join(_say(dice, 0).split()[:GOAL_WORDS]) for _ in range(GOALS)]
+    goals = [" ".join(_say(dice, 0).split()[:GOAL_WORDS]) for _ in asked]
     raw, told = _taken(goals, _ask_raw, ask)
     yield Measure("memory.recall.p50", _at(told, 0.5), "ms", _at(raw, 0.5))
     yield Measure("memory.recall.p95", _at(told, 0.95), "ms", _at(raw, 0.95), AtMost(1.3))
-    raw, made = _taken(goals, _ask_raw, put_together)
+    raw, made = _taken(goals[:CONTEXTS], _ask_raw, put_together)
     yield Measure("memory.context", _at(made, 0.5), "ms", _at(raw, 0.5))
 
 
