@@ -155,6 +155,21 @@ def _corroborating(record: Record) -> int:
     return rows.exclude(run_id__in=known).values("run_id").distinct().count()
 
 
+def weigh_sources(record: Record, sources: Sequence[Source]) -> None:
+    """What the sources make of a record that is not stored yet, as `add_support` would."""
+    record.support_count = len({source.event.run_id for source in sources})
+    for _ in range(record.support_count):
+        record.confidence = support_confidence(record.confidence)
+    moved = Corroborated(record.support_count)
+    record.trust = move_trust(Trust(record.trust), moved, support=record.support_count).value
+
+
+def keep_sources(record: Record, sources: Sequence[Source], *, actor: Actor) -> None:
+    """Of a record that was stored just now."""
+    if sources:
+        _add(record, sources, actor=actor, agrees=True)
+
+
 def add_contradiction(record: Record, sources: Sequence[Source], *, actor: Actor) -> None:
     """The sources speak against the record. A verified one keeps its confidence: a person decides
     about it, and no flood of contradictions does."""

@@ -6,14 +6,13 @@ what is left is new. Nothing proposed enters a context by that: it is unverified
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from functools import cached_property
+from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from memory.domain.conflict import Claim, Settlement, settle
@@ -23,18 +22,25 @@ from memory.domain.likeness import says_the_same, signs_of
 from memory.domain.screening import Suspicion, screen
 from memory.domain.terms import Grounding, ItemType, Kind, Standing, Tier, Trust
 from memory.domain.trust import first_confidence
-from memory.evidence import Cited, Source, add_contradiction, add_support, find_sources
-from memory.models import Record, RecordSign
+from memory.evidence import (
+    Cited,
+    Source,
+    add_contradiction,
+    add_support,
+    find_sources,
+    keep_sources,
+    weigh_sources,
+)
+from memory.models import Record
 from memory.refused import check_refused
+from memory.storage.proposed import Stood, find_near, find_speaking, next_number, put_signs
 from memory.storage.recall_index import put_words
 from verdicts.models import Suite
 from verel_site.access.actors import Actor
 from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
+from verel_site.kit.inserts import insert_row
 from verel_site.kit.refusals import Unprocessable
-
-# So many that share a sign are compared word by word.
-NEIGHBOURS: Final = 200
 
 
 class BadRecord(Unprocessable):
@@ -79,6 +85,15 @@ class Proposal:
     bodies: tuple[str, ...] = ()
     cited: tuple[Cited, ...] = ()
 
+    @cached_property
+    def signs(self) -> frozenset[str]:
+        """What a near-duplicate shares with it, of its kind, scope, key and object. A skill is what
+        its files are: it has none."""
+        if self.kind is Kind.SKILL:
+            return frozenset()
+        about = (self.kind.value, self.scope, self.key, self.object)
+        return signs_of(self.text, about=about)
+
     @property
     def texts(self) -> list[str]:
         """Everything in it that a reader or a model may come to read."""
@@ -94,9 +109,8 @@ class Proposed:
     suspicions: tuple[Suspicion, ...] = ()
 
 
-@transaction.atomic
 def propose_record(*, project_id: UUID, actor: Actor, proposal: Proposal) -> Proposed:
-    """Raises BadRecord, BadEvidence, NotEntailed, or ValueRefused."""
+    """Call in a transaction. Raises BadRecord, BadEvidence, NotEntailed, or ValueRefused."""
     actor.demand(project_id, Right.PROPOSE)
     _check_scope(proposal.scope)
     lock_project(project_id=project_id)
@@ -111,7 +125,8 @@ def propose_record(*, project_id: UUID, actor: Actor, proposal: Proposal) -> Pro
     )
     suspicions = _screen(project_id, proposal)
     making = Making(project_id, actor, proposal, sources, grounding)
-    same = _find_same(project_id, proposal, held=bool(suspicions))
+    speaking = find_speaking(project_id=project_id, key=proposal.key)
+    same = _find_same(project_id, proposal, speaking, held=bool(suspicions))
     if same is not None:
         add_support(same, sources, actor=actor)
         asserted(same)
@@ -119,7 +134,7 @@ def propose_record(*, project_id: UUID, actor: Actor, proposal: Proposal) -> Pro
     if suspicions:
         why = [{"code": one.code, "says": one.says} for one in suspicions]
         return Proposed(making.make(Standing.HELD, held_for=why), Became.HELD, suspicions)
-    living = _spoken_against(project_id, proposal)
+    living = _spoken_against(proposal, speaking)
     return making.make_beside(living) if living else Proposed(making.make(), Became.NEW)
 
 
@@ -141,9 +156,9 @@ class Making:
         **more: Any,
     ) -> Record:
         told = self.proposal
-        record = Record.objects.create(
+        record = Record(
             project_id=self.project_id,
-            number=_next_number(self.project_id),
+            number=next_number(self.project_id),
             kind=told.kind.value,
             scope=told.scope,
             tier=tier_of(told.scope).value,
@@ -169,17 +184,16 @@ class Making:
             by_name=self.actor.name,
             **more,
         )
+        weigh_sources(record, self.sources)
+        insert_row(record)
         put_words(
             project_id=self.project_id,
             position=record.position,
             texts=[told.text, told.subject, told.predicate, told.object, *told.entities],
         )
-        if told.kind is not Kind.SKILL:
-            RecordSign.objects.bulk_create(
-                RecordSign(project_id=self.project_id, record=record, sign=sign)
-                for sign in sorted(_signs(told))
-            )
-        add_support(record, self.sources, actor=self.actor)
+        if told.signs:
+            put_signs(project_id=self.project_id, position=record.position, signs=told.signs)
+        keep_sources(record, self.sources, actor=self.actor)
         return record
 
     def make_beside(self, living: Record) -> Proposed:
@@ -225,16 +239,14 @@ def live_of_key(project_id: UUID, scope: str, key: str) -> Record | None:
     return rows.first()
 
 
-def _spoken_against(project_id: UUID, proposal: Proposal) -> Record | None:
+def _spoken_against(proposal: Proposal, speaking: Sequence[Stood]) -> Record | None:
     """The record that the proposal contradicts: a verified one in whatever scope, else that of its
     own. A narrow scope is no way round what was verified for all."""
-    if not proposal.key:
-        return None
-    rows = Record.objects.live().filter(project_id=project_id, key=proposal.key)
-    told = [row for row in rows if fold(row.object) != fold(proposal.object)]
+    told = [row for row in speaking if fold(row.object) != fold(proposal.object)]
     verified = [row for row in told if row.trust == Trust.VERIFIED.value]
     here = [row for row in told if row.scope == proposal.scope]
-    return next(iter([*verified, *here]), None)
+    found = next(iter([*verified, *here]), None)
+    return Record.objects.get(pk=found.position) if found else None
 
 
 def text_digest(text: str) -> str:
@@ -272,48 +284,36 @@ def _ground(proposal: Proposal, sources: Sequence[Source]) -> Grounding:
     return grounding_of(best, source=proposal.source)
 
 
-def _find_same(project_id: UUID, proposal: Proposal, *, held: bool) -> Record | None:
+def _find_same(
+    project_id: UUID, proposal: Proposal, speaking: Sequence[Stood], *, held: bool
+) -> Record | None:
     """The record that says the same already. What is suspicious never supports one that is not."""
     if proposal.kind is Kind.SKILL:
         digest = content_digest(proposal.kind.value, proposal.parts)
         rows = Record.objects.filter(project_id=project_id, scope=proposal.scope, digest=digest)
         return rows.exclude(standing=Standing.REFUSED.value).order_by("position").first()
-    if not held:
-        living = live_of_key(project_id, proposal.scope, proposal.key)
-        if living is not None and fold(living.object) == fold(proposal.object):
-            return living
-    standings = [Standing.HELD] if held else list(Standing)
-    near = _neighbours(project_id, proposal, standings)
     # A held one may be held for words that this proposal lacks: it takes support of its like alone.
-    told = [one for one in near if one.standing != Standing.REFUSED.value]
-    order = {Standing.LIVE.value: 0, Standing.HELD.value: 1, Standing.SUPPRESSED.value: 2}
-    return min(told, key=lambda one: (order.get(one.standing, 3), one.position), default=None)
+    standings = [Standing.HELD] if held else [one for one in Standing if one != Standing.REFUSED]
+    here = [] if held else [row for row in speaking if row.scope == proposal.scope]
+    told = [row for row in here if fold(row.object) == fold(proposal.object)]
+    told = told or _neighbours(project_id, proposal, standings)
+    return Record.objects.get(pk=told[0].position) if told else None
 
 
-def _neighbours(
-    project_id: UUID, proposal: Proposal, standings: Iterable[Standing]
-) -> list[Record]:
-    """Records of the scope that say what the proposal says, key and object included: a look-up by
-    equality, however many there are."""
-    if proposal.kind is Kind.SKILL:
+def _neighbours(project_id: UUID, proposal: Proposal, standings: Sequence[Standing]) -> list[Stood]:
+    """Records of the scope that say what the proposal says, key and object included."""
+    if not proposal.signs:
         return []
-    signs = RecordSign.objects.filter(project_id=project_id, sign__in=_signs(proposal))
-    wanted = [standing.value for standing in standings]
-    rows = Record.objects.filter(
-        pk__in=signs.values("record_id"), key=proposal.key, standing__in=wanted
+    rows = find_near(
+        project_id=project_id, signs=proposal.signs, key=proposal.key, standings=standings
     )
     return [
         row
-        for row in rows[:NEIGHBOURS]
+        for row in rows
         if (row.kind, row.scope) == (proposal.kind, proposal.scope)
         and fold(row.object) == fold(proposal.object)
         and says_the_same(row.text, proposal.text)
     ]
-
-
-def _signs(proposal: Proposal) -> frozenset[str]:
-    about = (proposal.kind.value, proposal.scope, proposal.key, proposal.object)
-    return signs_of(proposal.text, about=about)
 
 
 def _screen(project_id: UUID, proposal: Proposal) -> tuple[Suspicion, ...]:
@@ -329,8 +329,3 @@ def _canaries(project_id: UUID) -> list[str]:
     """Of suites that are in use or were: a token stays secret after its suite retired."""
     rows = Suite.objects.filter(project_id=project_id).exclude(token="")
     return list(rows.values_list("token", flat=True))
-
-
-def _next_number(project_id: UUID) -> int:
-    found = Record.objects.filter(project_id=project_id).aggregate(last=Max("number"))
-    return int(found["last"] or 0) + 1

@@ -59,7 +59,8 @@ def ask_where_needed(proposed: Proposed) -> Proposed:
     record = proposed.record
     held = record.standing == Standing.HELD.value
     risen = record.standing == Standing.LIVE.value and record.trust == Trust.CORROBORATED.value
-    asked = open_request(record.pk)
+    # Nobody was asked yet about what came just now.
+    asked = open_request(record.pk) if proposed.became is Became.SUPPORT else None
     if asked is not None:
         refresh_request(asked.pk)
     elif held or (risen and proposed.became is Became.SUPPORT):
