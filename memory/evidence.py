@@ -77,6 +77,8 @@ def look_up(
 ) -> dict[int, Source]:
     """What stands behind each citation, under its place in the list `at`. Raises BadEvidence."""
     told = {index: one for index, one in cited.items() if one is not None}
+    if not told:
+        return {}
     rows = Event.objects.filter(
         project_id=project_id, event_id__in=[one.event_id for one in told.values()]
     )

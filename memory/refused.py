@@ -1,7 +1,7 @@
 """What people refused, which stays refused: in whatever scope, case, spacing or near wording, under
 the same key, another one or none. Only `promotion.clear_refusal` lets it be said again."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from memory.domain.likeness import same_value, says_the_same, signs_of
 from memory.domain.screening import strip_hidden
 from memory.domain.terms import Kind, Standing
 from memory.models import Record, RecordSign, RefusedValue
+from memory.storage.proposed import find_refused
 from verel_site.kit.refusals import Refusal
 
 # What a sign of a refused text is about: nothing but that, so that it is found from everywhere.
@@ -23,7 +24,10 @@ class ValueRefused(Refusal):
 
 def check_refused(*, project_id: UUID, kind: Kind, key: str, value: str, text: str) -> None:
     """Raises ValueRefused for what says what somebody refused."""
-    found = _of_key(project_id, key, value) or _of_text(project_id, kind, key, value, text)
+    # A skill is what its files are, whatever it says of itself.
+    signs = frozenset() if kind is Kind.SKILL else _signs(text)
+    rows = _read(find_refused(project_id=project_id, key=key, signs=signs))
+    found = _of_key(rows, key, value) or next(_saying_so(rows, kind, key, value, text), None)
     if found is not None:
         raise ValueRefused(
             f"{found.by_name} refused it: {found.reason}", pointer="/text", refused=str(found.pk)
@@ -82,28 +86,24 @@ def free_of(refused: RefusedValue) -> list[int]:
     ]
 
 
-def _of_key(project_id: UUID, key: str, value: str) -> RefusedValue | None:
-    if not key:
-        return None
-    rows = RefusedValue.objects.filter(project_id=project_id, cleared_at=None, key=key)
-    return next((row for row in rows if same_value(row.value, value)), None)
+def _read(keys: Sequence[int]) -> list[RefusedValue]:
+    """In order; most often there are none."""
+    if not keys:
+        return []
+    rows = RefusedValue.objects.filter(pk__in=keys, cleared_at=None)
+    return list(rows.select_related("record").order_by("pk"))
 
 
-def _of_text(project_id: UUID, kind: Kind, key: str, value: str, text: str) -> RefusedValue | None:
-    """A skill is what its files are, whatever it says of itself."""
-    if kind is Kind.SKILL:
-        return None
-    signs = RecordSign.objects.filter(project_id=project_id, sign__in=_signs(text))
-    rows = RefusedValue.objects.filter(
-        project_id=project_id, cleared_at=None, record__in=signs.values("record_id")
-    )
-    near = rows.select_related("record").order_by("pk")
-    return next(_saying_so(near, key, value, text), None)
+def _of_key(rows: Iterable[RefusedValue], key: str, value: str) -> RefusedValue | None:
+    told = (row for row in rows if key and row.key == key)
+    return next((row for row in told if same_value(row.value, value)), None)
 
 
 def _saying_so(
-    rows: Iterable[RefusedValue], key: str, value: str, text: str
+    rows: Iterable[RefusedValue], kind: Kind, key: str, value: str, text: str
 ) -> Iterator[RefusedValue]:
+    if kind is Kind.SKILL:
+        return
     said = strip_hidden(text)
     for row in rows:
         # Under one key the value is what is said, and the sentence around it may stay.

@@ -65,7 +65,9 @@ def ask_where_needed(proposed: Proposed) -> Proposed:
         refresh_request(asked.pk)
     elif held or (risen and proposed.became is Became.SUPPORT):
         pin_request(record, actor=SYSTEM)
-    refresh_others([record])
+    # What came just now stands beside others only by its key.
+    if record.key or proposed.became is Became.SUPPORT:
+        refresh_others([record])
     return proposed
 
 

@@ -25,6 +25,13 @@ _SPEAKING: Final = (
     "SELECT position, kind, scope, object, text, standing, trust FROM memory_record "
     "WHERE project_id = %s AND key = %s AND standing = 'live' ORDER BY position"
 )
+_REFUSED_KEY: Final = (
+    "SELECT id FROM memory_refusedvalue WHERE cleared_at IS NULL AND project_id = %s AND key = %s"
+)
+_REFUSED_SIGN: Final = (
+    "SELECT id FROM memory_refusedvalue WHERE cleared_at IS NULL AND record_id IN "
+    "(SELECT record_id FROM memory_recordsign WHERE project_id = %s AND sign IN ({signs}))"
+)
 _PUT_SIGN: Final = "INSERT INTO memory_recordsign (project_id, record_id, sign) VALUES (%s, %s, %s)"
 _LAST: Final = "SELECT max(number) FROM memory_record WHERE project_id = %s"
 
@@ -54,6 +61,20 @@ def find_near(
 def find_speaking(*, project_id: UUID, key: str) -> list[Stood]:
     """Who is live under a key, in whatever scope."""
     return _read(_SPEAKING, [as_key(project_id), key]) if key else []
+
+
+def find_refused(*, project_id: UUID, key: str, signs: Collection[str]) -> list[int]:
+    """Refusals that stand under a key, or of a record that bears one of the signs."""
+    project = as_key(project_id)
+    told = [(_REFUSED_KEY, [project, key])] if key else []
+    told += [(_REFUSED_SIGN.format(signs=_marks(signs)), [project, *signs])] if signs else []
+    if not told:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            " UNION ".join(sql for sql, _ in told), [one for _, values in told for one in values]
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
 def put_signs(*, project_id: UUID, position: int, signs: Collection[str]) -> None:
