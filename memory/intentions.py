@@ -19,10 +19,7 @@ from django.db.models import F, Max, Min, Q
 from django.utils import timezone
 
 from branches.models import Branch, Event
-from branches.selectors.events import payload_of
 from branches.selectors.search import newer_events
-from branches.storage.codec import Unreadable
-from branches.storage.payloads import UnreadableEvent
 from memory.domain.content import is_scope
 from memory.domain.expression import (
     BadExpression,
@@ -35,6 +32,7 @@ from memory.domain.expression import (
 from memory.domain.screening import screen
 from memory.domain.terms import IntentionState
 from memory.models import Intention, IntentionFire, MemoryCursor
+from memory.steps import read_payload
 from memory.turns import give_turns
 from verdicts.escalations import Cause, escalate
 from verel_site.access.actors import SYSTEM, Actor
@@ -234,8 +232,7 @@ def facts_of(event: Event) -> dict[str, Value]:
         "branch": str(event.branch_id),
         "seq": float(event.seq),
     }
-    with suppress(Unreadable, UnreadableEvent):
-        facts.update(_flatten(payload_of(event), "payload", 1))
+    facts.update(_flatten(read_payload(event), "payload", 1))
     return facts
 
 

@@ -470,6 +470,7 @@ class Episode(models.Model):
     agent = models.CharField(max_length=200)
     goal = models.TextField()
     tool = models.CharField(max_length=200, blank=True)
+    skill = models.CharField(max_length=64, blank=True, help_text="that the step took up")
     args_digest = models.CharField(max_length=64, blank=True)
     signature = models.CharField(max_length=64, blank=True, help_text="of what went wrong")
     says = models.TextField(blank=True, help_text="the beginning of what was observed")
@@ -482,7 +483,14 @@ class Episode(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "position"], name="episode_once")]
-        indexes = [models.Index(fields=["branch", "seq"], name="episode_of_branch")]
+        indexes = [
+            models.Index(fields=["branch", "seq"], name="episode_of_branch"),
+            models.Index(
+                fields=["project", "skill", "position"],
+                condition=~Q(skill=""),
+                name="episode_of_skill",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.tool or 'step'} {self.outcome}"

@@ -57,6 +57,10 @@ class Unreadable(Exception):
     """Stored bytes cannot be opened; the text says why. Never caused by input."""
 
 
+class KeyUnknown(Unreadable):
+    """Nothing is wrong with the bytes: their key is not there, and may be again."""
+
+
 class KeyProvider(Protocol):
     """Where keys come from. A key is 32 bytes; an id is at most 255 bytes of UTF-8."""
 
@@ -176,7 +180,7 @@ class Codec:
         kid = stored[2:start].decode(errors="replace")
         key = self._keys.find(kid)
         if key is None:
-            raise Unreadable(f"its key {kid!r} is not among VEREL_EVENT_KEYS")
+            raise KeyUnknown(f"its key {kid!r} is not among VEREL_EVENT_KEYS")
         nonce = stored[start : start + NONCE_BYTES]
         try:
             sealed = stored[start + NONCE_BYTES :]

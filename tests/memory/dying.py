@@ -55,7 +55,15 @@ class Dying:
 
 def die_delivering(make: Callable[[], Store], point: str) -> None:
     """Sweeps the outbox in a child process that dies at the point."""
+    die_doing(lambda: _sweep_and_die(make, point))
+
+
+def die_doing(act: Callable[[], None]) -> None:
+    """Acts in a child process, which must end itself with DIED."""
     connections.close_all()
+    for one in connections.all():
+        # What is in a pool would be the child's as well, in the middle of what it did.
+        getattr(one, "close_pool", lambda: None)()
     with warnings.catch_warnings():
         # The other threads are numpy's, which is ready for it; and a child that hangs ends itself.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -63,7 +71,7 @@ def die_delivering(make: Callable[[], Store], point: str) -> None:
     if child == 0:
         signal.alarm(CHILD_SECONDS)
         try:
-            _sweep_and_die(make, point)
+            act()
         finally:
             # Whatever went wrong: pytest runs once.
             os._exit(1)

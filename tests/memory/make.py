@@ -1,8 +1,12 @@
 """Typed builders of memory, through the real actions."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
+from django.db import connections
 from django.utils import timezone
 
 from branches.models import Event
@@ -64,3 +68,18 @@ def make_verified(project: Project, text: str, curator: Actor, **more: Any) -> R
 def deliver() -> int:
     """What the outbox owes by now; answers how many promises were kept."""
     return sweep_promises(now=timezone.now() + timedelta(seconds=1))
+
+
+def at_once[T](act: Callable[[int], T], count: int = 6) -> list[T]:
+    """What came of it where so many threads, each with a connection of its own, began together."""
+    gate = Barrier(count)
+
+    def run(number: int) -> T:
+        try:
+            gate.wait(timeout=30)
+            return act(number)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))

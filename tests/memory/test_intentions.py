@@ -1,11 +1,7 @@
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import connections
 from django.utils import timezone
 
 from branches.models import Branch
@@ -28,6 +24,7 @@ from memory.intentions import (
 )
 from memory.models import Intention, IntentionFire
 from tests.make import append, make_draft, make_message, make_person, make_run
+from tests.memory.make import at_once
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
@@ -261,21 +258,6 @@ def test_so_many_wait_at_once_and_no_more(
         intend(project, idempotency_key="b")
     cancel_intention(intention_id=first.pk, actor=worker)
     assert intend(project, idempotency_key="b").number == 2
-
-
-def at_once[T](act: Callable[[int], T], count: int = 6) -> list[T]:
-    """What came of it where so many threads, each with a connection of its own, began together."""
-    gate = Barrier(count)
-
-    def run(number: int) -> T:
-        try:
-            gate.wait(timeout=30)
-            return act(number)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(run, range(count)))
 
 
 @pytest.mark.django_db(transaction=True)

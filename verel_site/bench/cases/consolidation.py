@@ -16,8 +16,8 @@ from uuid import UUID
 from branches.models import Branch, Event
 from memory.consolidation.jobs import drive, order_consolidation, take_consolidation
 from memory.domain.terms import Outcome
-from memory.episodes import sign_fault
 from memory.models import Episode
+from memory.steps import sign_fault
 from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
 from verel_site.bench.figures import AtMost, Case, Measure
