@@ -1,6 +1,6 @@
 """The seven answers as acts on a record, each inside `promotion.decide_…` and its transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -9,11 +9,19 @@ from uuid import UUID
 from django.utils import timezone
 
 from memory.domain.content import content_digest, is_scope, tier_of
+from memory.domain.screening import UNSEEN, Suspicion
 from memory.domain.terms import Answer, Grounding, Kind, Standing, Tier, Trust
 from memory.domain.trust import Demoted, SignedOff, move_trust
 from memory.evidence import count_anew
 from memory.models import PromotionRequest, Record
-from memory.records import Making, Proposal, live_of_key, suppress
+from memory.records import (
+    Making,
+    Proposal,
+    live_of_key,
+    screen_proposal,
+    screen_record,
+    suppress,
+)
 from memory.refused import check_refused, of_one_value, refuse_value
 from memory.requests import CannotAnswer, pin_request
 from memory.seals import make_seal
@@ -67,6 +75,7 @@ def _promote(case: Case) -> Record | None:
         text=record.text,
     )
     _check_duties(case)
+    _check_seen(screen_record(record), f"{record.label} stays held, or is edited.")
     record.trust = move_trust(
         Trust(record.trust), SignedOff(case.actor.name), support=record.support_count
     ).value
@@ -110,6 +119,11 @@ def _check_edit(case: Case) -> Proposal:
         value=edit.object,
         text=edit.text,
     )
+    # Of what it was held for the person was told; what the edit brings in nobody was.
+    told = set(screen_record(record))
+    found = screen_proposal(record.project_id, edit)
+    _check_seen((one for one in found if one not in told), "Write it anew.", codes=None)
+    _check_seen(found, "Write it anew, by hand.")
     return edit
 
 
@@ -216,6 +230,16 @@ def _check_duties(case: Case) -> None:
     mine = (case.record.by_kind, case.record.by_id) == ("person", case.actor.id)
     if mine and _parts_duties(case):
         raise Forbidden("You proposed it; in this project somebody else promotes it.")
+
+
+def _check_seen(
+    suspicions: Iterable[Suspicion], then: str, *, codes: frozenset[str] | None = UNSEEN
+) -> None:
+    """A person lets out what reads badly, and never what cannot be read: what no reader sees, what
+    looks like something else, and what would give a secret case away."""
+    found = next((one for one in suspicions if codes is None or one.code in codes), None)
+    if found is not None:
+        raise CannotAnswer(f"{found.says} {then}", pointer="/edit/text")
 
 
 def rescope(record: Record, scope: str) -> None:

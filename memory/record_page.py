@@ -17,7 +17,7 @@ from memory import seals
 from memory.decay_chart import Fading, draw_decay
 from memory.domain.entailment import PRECISE_ENTAILMENT
 from memory.domain.likeness import says_the_same, similarity, words_of
-from memory.domain.screening import strip_hidden
+from memory.domain.readings import strip_hidden
 from memory.domain.terms import Kind, RequestState, Standing, Trust
 from memory.evidence import evidence_digest, list_evidence
 from memory.models import (

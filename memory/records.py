@@ -19,7 +19,7 @@ from memory.domain.conflict import Claim, Settlement, settle
 from memory.domain.content import content_digest, fold, is_scope, tier_of
 from memory.domain.entailment import Entailed, class_of, grounding_of
 from memory.domain.likeness import says_the_same, signs_of
-from memory.domain.screening import Suspicion, screen
+from memory.domain.screening import Suspicion, screen, screen_file
 from memory.domain.terms import Grounding, ItemType, Kind, Standing, Tier, Trust
 from memory.domain.trust import first_confidence
 from memory.evidence import (
@@ -65,7 +65,7 @@ class Became(StrEnum):
 @dataclass(frozen=True)
 class Proposal:
     """A record to be; `parts` is its whole content, of which the digest is made. `bodies` are whole
-    files: they are instructions by nature, and are screened for canaries alone."""
+    files: they are instructions by nature, and are screened for what no reviewer would see."""
 
     kind: Kind
     scope: str
@@ -99,7 +99,7 @@ class Proposal:
         """Everything in it that a reader or a model may come to read."""
         named = [name for name, _ in self.parts]
         told = [text for _, text in self.parts if isinstance(text, str)]
-        return [self.text, *named, *told, *self.entities, *map(str, self.relations)]
+        return [self.text, *named, *told, *self.entities, *map(str, self.relations), self.source]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def propose_record(*, project_id: UUID, actor: Actor, proposal: Proposal) -> Pro
         value=proposal.object,
         text=proposal.text,
     )
-    suspicions = _screen(project_id, proposal)
+    suspicions = screen_proposal(project_id, proposal)
     making = Making(project_id, actor, proposal, sources, grounding)
     speaking = find_speaking(project_id=project_id, key=proposal.key)
     same = _find_same(project_id, proposal, speaking, held=bool(suspicions))
@@ -316,16 +316,26 @@ def _neighbours(project_id: UUID, proposal: Proposal, standings: Sequence[Standi
     ]
 
 
-def _screen(project_id: UUID, proposal: Proposal) -> tuple[Suspicion, ...]:
-    canaries = _canaries(project_id)
-    found = screen(proposal.texts, canaries=canaries)
-    if any(one.code == "canary" for one in found) or not proposal.bodies:
-        return found
-    inside = screen(proposal.bodies, canaries=canaries) if canaries else ()
-    return (*found, *(one for one in inside if one.code == "canary"))
+def screen_proposal(project_id: UUID, proposal: Proposal) -> tuple[Suspicion, ...]:
+    """Everything about it that a person is to look at first."""
+    canaries = canaries_of(project_id)
+    found = dict.fromkeys(screen(proposal.texts, canaries=canaries))
+    for body in proposal.bodies:
+        found |= dict.fromkeys(screen_file(body, canaries=canaries))
+    return tuple(found)
 
 
-def _canaries(project_id: UUID) -> list[str]:
+def screen_record(record: Record) -> tuple[Suspicion, ...]:
+    """By what is known today: a token may be younger than the record that holds it."""
+    named = [record.subject, record.predicate, record.object, record.expression, record.source]
+    told = [record.text, *named, *record.entities, *map(str, record.relations)]
+    found = screen(told, canaries=canaries_of(record.project_id))
+    # Files are not read again: what was found in them then stays found.
+    kept = [Suspicion(one["code"], one["says"]) for one in record.held_for if "record" not in one]
+    return tuple(dict.fromkeys((*found, *kept)))
+
+
+def canaries_of(project_id: UUID) -> list[str]:
     """Of suites that are in use or were: a token stays secret after its suite retired."""
     rows = Suite.objects.filter(project_id=project_id).exclude(token="")
     return list(rows.values_list("token", flat=True))

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from memory.domain.content import fold
 from memory.domain.likeness import same_value, says_the_same, signs_of
-from memory.domain.screening import strip_hidden
+from memory.domain.readings import strip_hidden
 from memory.domain.terms import Kind, Standing
 from memory.models import Record, RecordSign, RefusedValue
 from memory.storage.proposed import find_refused

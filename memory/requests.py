@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from branches.models import Merge
 from memory.domain.content import fold
-from memory.domain.screening import strip_hidden
+from memory.domain.readings import strip_hidden
 from memory.domain.terms import RequestState, Standing, Trust
 from memory.evidence import evidence_digest, list_evidence
 from memory.models import PromotionRequest, Record

@@ -12,6 +12,7 @@ episodes go first. Inside a section maximal marginal relevance takes next
 age of records alone, never on ranks: a context that gains a record keeps its prefix up to there.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -35,6 +36,11 @@ class Section(StrEnum):
 ORDER: Final = {section: at for at, section in enumerate(Section)}
 # Who is filled first is evicted last.
 KEEPING: Final = (Section.SYSTEM, Section.SCRATCH, Section.SKILLS, Section.FACTS, Section.EPISODES)
+
+
+# Whoever observed it is named in the label by these signs alone.
+_NO_NAME: Final = re.compile(r"[^\w.@/-]+", re.ASCII)
+MAX_SOURCE: Final = 40
 
 
 class Left(StrEnum):
@@ -150,12 +156,14 @@ def count_tokens(text: str) -> int:
 
 
 def label(candidate: Candidate) -> str:
-    """The record's line. What only a model says, or nobody has verified, says so itself."""
+    """The record's one line. What only a model says, or nobody has verified, says so itself; no word
+    of the record's own can end the line, or the label."""
+    text = " ".join(candidate.text.split())
     if candidate.grounding is Grounding.PRECISE or candidate.trust is Trust.VERIFIED:
-        return candidate.text
-    source = candidate.source or "memory"
+        return text
+    source = _NO_NAME.sub("-", candidate.source).strip("-")[:MAX_SOURCE] or "memory"
     level = "low" if candidate.confidence < 0.5 else "mid" if candidate.confidence < 0.8 else "high"
-    return f"{candidate.text} [src:{source} conf:{level} {candidate.grounding.value}]"
+    return f"{text} [src:{source} conf:{level} {candidate.grounding.value}]"
 
 
 def rank_of(candidate: Candidate, policy: Policy) -> float:

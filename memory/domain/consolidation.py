@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from memory.domain.content import MAX_PART, fold, is_scope
 from memory.domain.likeness import words_of
-from memory.domain.screening import strip_hidden
+from memory.domain.readings import strip_hidden
 from memory.domain.support import sentences_of
 from memory.domain.terms import ItemType
 

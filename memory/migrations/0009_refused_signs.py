@@ -7,7 +7,7 @@ from django.db import migrations
 
 def sign(apps: Any, schema_editor: Any) -> None:
     from memory.domain.likeness import signs_of
-    from memory.domain.screening import strip_hidden
+    from memory.domain.readings import strip_hidden
 
     refused, signs = (apps.get_model("memory", name) for name in ("RefusedValue", "RecordSign"))
     rows = refused.objects.filter(record__kind="fact").select_related("record")
