@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import Final
 
-from memory.domain.screening import strip_hidden
+from memory.domain.readings import strip_hidden
 
 NEAR: Final = 0.8
 # A value of so many words is compared like a sentence; a shorter one is a name or a quantity.
