@@ -29,6 +29,15 @@ from memory.models import (
     RefusedValue,
     Retrieval,
 )
+from memory.proposal_rail import KIND_NAMES as KIND_NAMES
+from memory.proposal_rail import (
+    Decision,
+    Waiting,
+    read_past_decisions,
+    read_waiting,
+    title_of,
+)
+from memory.review import Review, read_review
 from memory.skill_files import SkillFiles, read_skill_files
 from memory.storage.recall_index import find_words
 from memory.word_changes import Piece, compare_words
@@ -44,11 +53,6 @@ KIND_ICONS: Final = {
     Kind.FACT.value: "bookmark",
     Kind.RULE.value: "gavel",
     Kind.SKILL.value: "book-open",
-}
-KIND_NAMES: Final = {
-    Kind.FACT.value: "Fact",
-    Kind.RULE.value: "Design rule",
-    Kind.SKILL.value: "Skill",
 }
 ITEM_WORDS: Final = {
     "security": "security",
@@ -72,8 +76,6 @@ FALLS: Final = {
 SHOWN_EVIDENCE: Final = 40
 SHOWN_USES: Final = 24
 SHOWN_HISTORY: Final = 20
-SHOWN_PROPOSALS: Final = 40
-SHOWN_DECISIONS: Final = 6
 NEIGHBOURS: Final = 8
 LIKE: Final = 0.4
 
@@ -114,7 +116,7 @@ def line_of(row: Record, now: datetime) -> RecordLine:
         kind=KIND_NAMES[row.kind],
         icon=KIND_ICONS[row.kind],
         tier="refused" if row.standing == Standing.REFUSED.value else row.trust,
-        text=_title(row),
+        text=title_of(row),
         scope=row.scope,
         standing=row.standing,
         flag=_flag(row),
@@ -129,10 +131,6 @@ def line_of(row: Record, now: datetime) -> RecordLine:
         by=row.by_name,
         created=row.created_at,
     )
-
-
-def _title(row: Record) -> str:
-    return f"{row.subject or row.text} v{row.version}" if row.kind == Kind.SKILL.value else row.text
 
 
 def _flag(row: Record) -> str:
@@ -171,18 +169,6 @@ class Rung:
     done: bool
     current: bool
     note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A proposal of the list beside the record."""
-
-    href: str
-    text: str
-    tier: str
-    note: str
-    current: bool
-    step: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +228,13 @@ class RecordPage:
     uses: tuple[Use, ...]
     request: PromotionRequest | None
     waiting: tuple[Waiting, ...]
-    past: tuple[tuple[str, str, datetime, str], ...]
+    past: tuple[Decision, ...]
     may_decide: bool
     draft: Draft
     fault: str = ""
     decided: Decided | None = None
     seal_holds: bool = False
+    review: Review | None = None
     undo_seconds: int = UNDO_SECONDS
 
     screen: str = "promotion"
@@ -275,6 +262,20 @@ class RecordPage:
         return tuple(row for row in self.evidence if row.corroborator)
 
     @property
+    def mergeable(self) -> tuple[RecordLine, ...]:
+        """What it may be merged into, the likeliest first."""
+        standing = (Standing.LIVE.value, Standing.HELD.value)
+        same = [row for row in self.rivals if row.object == self.line.object]
+        other = [row for row in self.rivals if row.object != self.line.object]
+        return tuple(row for row in (*same, *self.near, *other) if row.standing in standing)
+
+    @property
+    def merges_likely(self) -> bool:
+        """Whether the first of these says the same; a contradiction is never chosen beforehand."""
+        first = next(iter(self.mergeable), None)
+        return first is not None and (not first.key or first.object == self.line.object)
+
+    @property
     def short_digest(self) -> str:
         return f"{self.line.digest[:4]} {self.line.digest[4:8]}"
 
@@ -287,8 +288,10 @@ def read_record_page(
     fault: str = "",
     draft: Draft | None = None,
     decided: int = 0,
+    seen: str = "",
 ) -> RecordPage:
-    """Everything that a decision about a record needs. A constant number of queries."""
+    """Everything that a decision about a record needs. A constant number of queries. `seen` is the
+    id of the request that the reader has before them; what became of it is told."""
     actor.demand(project.pk, Right.READ)
     rows = Record.objects.visible_to(actor).filter(project=project, number=number)
     record = rows.select_related("suppressed_by", "supersedes").first()
@@ -312,7 +315,7 @@ def read_record_page(
         project=project,
         record=record,
         line=line_of(record, now),
-        pieces=compare_words(_said_before(record, rivals), _title(record)),
+        pieces=compare_words(_said_before(record, rivals), title_of(record)),
         ladder=_ladder(record),
         evidence=tuple(_evidence_row(row) for row in evidence[:SHOWN_EVIDENCE]),
         evidence_digest=evidence_digest(list_evidence(record)).hex(),
@@ -327,14 +330,20 @@ def read_record_page(
         history=_history(record, evidence, requests),
         uses=tuple(_use(row, project.slug) for row in retrievals[:NEIGHBOURS]),
         request=request,
-        waiting=_read_waiting(project, record),
-        past=_read_past(project),
+        waiting=read_waiting(project, record),
+        past=read_past_decisions(project),
         may_decide=actor.may(project.pk, Right.CURATE) and actor.kind == "person",
         draft=draft or _first_draft(record),
         fault=fault,
         decided=_read_decided(actor, project, decided, now) if decided else None,
         seal_holds=bool(record.seal) and seals.holds(record),
+        review=read_review(actor=actor, requests=requests, seen=seen, pins=_pins(record, request)),
     )
+
+
+def _pins(record: Record, request: PromotionRequest | None) -> str:
+    """Another text where what is before a reviewer is not what they looked at."""
+    return f"{request.pk if request else ''} {record.trust} {record.standing}"
 
 
 def _read_decided(
@@ -371,11 +380,11 @@ def read_rivals(record: Record) -> list[Record]:
 def _said_before(record: Record, rivals: Sequence[Record]) -> str:
     """What the record would take the place of."""
     if record.supersedes is not None:
-        return _title(record.supersedes)
+        return title_of(record.supersedes)
     told = [
         row for row in rivals if row.standing == Standing.LIVE.value and row.scope == record.scope
     ]
-    return _title(told[0]) if told and record.standing == Standing.HELD.value else ""
+    return title_of(told[0]) if told and record.standing == Standing.HELD.value else ""
 
 
 def _ladder(record: Record) -> tuple[Rung, ...]:
@@ -535,43 +544,3 @@ def _read_falls(record: Record) -> list[Happening]:
 def _use(row: Retrieval, slug: str) -> Use:
     href = reverse("memory-context", args=[slug, row.assembly_id])
     return Use(row.at, row.assembly.goal, row.assembly.role, href)
-
-
-def _read_waiting(project: Project, record: Record) -> tuple[Waiting, ...]:
-    rows = PromotionRequest.objects.filter(project=project, state=RequestState.OPEN.value)
-    listed = list(rows.select_related("record").order_by("created_at")[:SHOWN_PROPOSALS])
-    at = next((i for i, one in enumerate(listed) if one.record_id == record.pk), -1)
-    steps = {at + 1: "j", at - 1: "k"} if at >= 0 else {0: "j"}
-    return tuple(
-        Waiting(
-            href=reverse("memory-record", args=[project.slug, one.record.number]),
-            text=_title(one.record),
-            tier=one.record.trust,
-            note=_note(one),
-            current=index == at,
-            step=steps.get(index, ""),
-        )
-        for index, one in enumerate(listed)
-    )
-
-
-def _note(request: PromotionRequest) -> str:
-    against = sum(not one["agrees"] and one["standing"] == "live" for one in request.conflicts)
-    sources = len(request.evidence)
-    told = (
-        f"{against} conflict{'' if against == 1 else 's'}"
-        if against
-        else (f"{sources} source{'' if sources == 1 else 's'}")
-    )
-    return f"{KIND_NAMES[request.record.kind]}, {told}"
-
-
-def _read_past(project: Project) -> tuple[tuple[str, str, datetime, str], ...]:
-    rows = PromotionDecision.objects.filter(project=project, undone_at=None)
-    rows = rows.select_related("record")
-    told = []
-    for row in rows.order_by("-created_at")[:SHOWN_DECISIONS]:
-        tier = "refused" if row.answer == "reject" else row.trust_after
-        href = reverse("memory-record", args=[project.slug, row.record.number])
-        told.append((tier, _title(row.record), row.created_at, href))
-    return tuple(told)

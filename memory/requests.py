@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from branches.models import Merge
@@ -52,6 +52,22 @@ def open_request(record_key: int) -> PromotionRequest | None:
     return PromotionRequest.objects.filter(
         record_id=record_key, state=RequestState.OPEN.value
     ).first()
+
+
+def waiting_requests(project_id: UUID) -> QuerySet[PromotionRequest]:
+    """What waits for an answer now, the oldest first; what is deferred is asked anew in its time."""
+    rows = PromotionRequest.objects.filter(
+        project_id=project_id, state=RequestState.OPEN.value, deferred_until=None
+    )
+    return rows.order_by("created_at", "pk")
+
+
+def next_after(request: PromotionRequest) -> PromotionRequest | None:
+    """The one that waits behind a request, or else, at the end, the oldest."""
+    rows = waiting_requests(request.project_id).exclude(pk=request.pk).select_related("record")
+    behind = Q(created_at=request.created_at, pk__gt=request.pk)
+    later = rows.filter(Q(created_at__gt=request.created_at) | behind)
+    return later.first() or rows.first()
 
 
 def ask_where_needed(proposed: Proposed) -> Proposed:
@@ -217,6 +233,16 @@ def refresh_request(request_id: UUID) -> PromotionVoid | None:
     return _refresh(request) if request.state == RequestState.OPEN.value else None
 
 
+def refresh_asked(project_id: UUID, number: int) -> None:
+    """Before a record is looked at: what is asked about it pins what will be seen."""
+    rows = PromotionRequest.objects.filter(
+        project_id=project_id, record__number=number, state=RequestState.OPEN.value
+    )
+    for request in rows.select_related("record"):
+        if changes_of(request, request.record):
+            refresh_request(request.pk)
+
+
 def refresh_others(records: Sequence[Record]) -> None:
     """Call in the transaction, and under the project's lock, of what moved these records: requests
     about them, and about others of their keys, pin what is no more."""
@@ -226,7 +252,7 @@ def refresh_others(records: Sequence[Record]) -> None:
         project_id=records[0].project_id,
         state=RequestState.OPEN.value,
     )
-    for request in rows.select_related("record").order_by("created_at"):
+    for request in list(rows.select_related("record").order_by("created_at")):
         _refresh(request)
 
 
@@ -256,7 +282,7 @@ def _replace(request: PromotionRequest, reason: str) -> PromotionVoid:
     _void(request, reason)
     fresh = None
     if record.standing in (Standing.LIVE.value, Standing.HELD.value):
-        gate = {} if _gate_fault(request.gate) else request.gate
+        gate = {} if gate_fault(request.gate) else request.gate
         fresh = pin_request(record, actor=SYSTEM, gate=gate)
     return PromotionVoid(reason, fresh=str(fresh.pk) if fresh else None)
 
@@ -273,10 +299,10 @@ def changes_of(request: PromotionRequest, record: Record) -> str:
         return f"Its evidence changed after it was asked about: {more:+d} source{'' if abs(more) == 1 else 's'}."
     if request.conflicts != list_conflicts(record):
         return "Another record of its key changed after it was asked about."
-    return _gate_fault(request.gate)
+    return gate_fault(request.gate)
 
 
-def _gate_fault(gate: dict[str, Any]) -> str:
+def gate_fault(gate: dict[str, Any]) -> str:
     """Why the evaluation that a request pins backs it no more."""
     if not gate:
         return ""

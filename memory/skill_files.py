@@ -36,12 +36,23 @@ class FileLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """What a skill may use; `change` is ins for what the version before may not, del for what it
+    alone may."""
+
+    name: str
+    change: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SkillFiles:
-    """`against` is the version that it is compared with; empty where it is the first."""
+    """`against` is the version that it is compared with; empty where it is the first. `programs`
+    are its executable files."""
 
     name: str
     against: str
-    tools: tuple[str, ...]
+    tools: tuple[Tool, ...]
+    programs: tuple[str, ...]
     license: str
     compatibility: str
     files: tuple[FileLine, ...]
@@ -61,11 +72,21 @@ def read_skill_files(record: Record, rivals: Sequence[Record]) -> SkillFiles | N
     return SkillFiles(
         name=details["name"],
         against=f"{base.label}, version {base.version}" if base else "",
-        tools=tuple(details.get("allowed_tools", ())),
+        tools=_compare_tools(record, base),
+        programs=tuple(path for path, (told, _) in sorted(now.items()) if told["executable"]),
         license=details.get("license", ""),
         compatibility=details.get("compatibility", ""),
         files=lines,
     )
+
+
+def _compare_tools(record: Record, base: Record | None) -> tuple[Tool, ...]:
+    now = list(record.details.get("allowed_tools", ()))
+    if base is None:
+        return tuple(Tool(name) for name in now)
+    before = list(base.details.get("allowed_tools", ()))
+    told = [Tool(name, "" if name in before else "ins") for name in now]
+    return (*told, *(Tool(name, "del") for name in before if name not in now))
 
 
 def _version_before(record: Record, rivals: Sequence[Record]) -> Record | None:

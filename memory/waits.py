@@ -9,10 +9,20 @@ from django.urls import reverse
 
 from memory.domain.terms import Answer as Told
 from memory.domain.terms import RequestState
-from memory.models import PromotionDecision, PromotionRequest
+from memory.edits import make_edit
+from memory.models import PromotionDecision, PromotionRequest, Record
 from memory.promotion import Said, decide_promotion
-from memory.record_page import read_record_page
-from memory.requests import PROMOTION, find_request, post_request, wake_deferred
+from memory.record_page import RecordPage, read_record_page
+from memory.records import Proposal
+from memory.requests import (
+    PROMOTION,
+    CannotAnswer,
+    find_request,
+    open_request,
+    post_request,
+    refresh_request,
+    wake_deferred,
+)
 from memory.undoing import take_back_promotion
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -20,46 +30,71 @@ from verel_site.inbox.decisions import CannotUndo
 from verel_site.inbox.kinds import Answer, Given, Kind, Showing
 from verel_site.inbox.models import Decision, Item
 
+MAX_FIELD: Final = 4_000
 _HINT: Final = "kept with the record for ever"
-ANSWERS: Final = (
-    Answer("promote", "Promote to verified", "p", icon="check", tone="primary"),
-    Answer(
-        "demote", "Demote", "d", needs="text", needs_word="Reason", hint=_HINT, submit_word="Demote"
-    ),
-    Answer("bury", "Bury", "b", icon="archive"),
-    Answer(
-        "reject",
-        "Refuse",
-        "n",
-        tone="danger",
-        needs="text",
-        needs_word="Reason",
-        hint=_HINT,
-        submit_word="Refuse for ever",
-    ),
+
+
+def _taking_a_reason(value: str, word: str, key: str, **more: Any) -> Answer:
+    """Each reason has a name of its own: the form sends all of them."""
+    return Answer(
+        value, word, key, needs=f"{value}_reason", needs_word="Reason", hint=_HINT, **more
+    )
+
+
+PROMOTE: Final = Answer("promote", "Promote to verified", "p", icon="check", tone="primary")
+EDIT: Final = Answer(
+    "edit", "Edit", "e", submit_word="Promote as edited", form="memory/_inbox_edit.html"
 )
+MERGE: Final = _taking_a_reason(
+    "merge", "Merge", "m", submit_word="Merge", form="memory/_inbox_merge.html"
+)
+DEMOTE: Final = _taking_a_reason("demote", "Demote", "d", submit_word="Demote")
+BURY: Final = Answer("bury", "Bury", "b", icon="archive")
+DEFER: Final = Answer("defer", "Defer", "l")
+REJECT: Final = _taking_a_reason(
+    "reject", "Refuse", "n", tone="danger", submit_word="Refuse for ever"
+)
+ANSWERS: Final = (PROMOTE, EDIT, MERGE, DEMOTE, BURY, DEFER, REJECT)
 WORDS: Final = {
     "promote": "Promoted",
-    "demote": "Demoted",
-    "bury": "Buried",
-    "reject": "Refused",
     "edit": "Edited and promoted",
     "merge": "Merged",
+    "demote": "Demoted",
+    "bury": "Buried",
+    "defer": "Deferred for a week",
+    "reject": "Refused",
 }
 
 
 def _show(item: Item, actor: Actor, draft: Mapping[str, Any]) -> Showing:
     request = find_request(actor=actor, request_id=item.subject)
+    if request.state == RequestState.OPEN.value and refresh_request(request.pk) is not None:
+        request.refresh_from_db()
     page = read_record_page(actor=actor, project=request.project, number=request.record.number)
     waits = request.state == RequestState.OPEN.value
     return Showing(
-        context={"page": page, "draft": draft},
-        answers=ANSWERS if waits else (),
+        context={"page": page, "draft": draft, "in_inbox": True},
+        answers=_answers(page) if waits else (),
         heading=f"{page.line.kind} {page.line.label}",
         href=reverse("memory-record", args=[request.project.slug, request.record.number]),
-        href_word="Open the record, to edit or to merge",
-        blocked="" if waits else request.void_reason or "It was decided.",
+        href_word="Open the record",
+        blocked="" if waits else _tell_closed(request),
     )
+
+
+def _answers(page: RecordPage) -> tuple[Answer, ...]:
+    """A skill is edited by its next version, and a merge takes somewhere to merge into."""
+    left_out = {EDIT} if page.skill else set()
+    left_out |= set() if page.mergeable else {MERGE}
+    return tuple(answer for answer in ANSWERS if answer not in left_out)
+
+
+def _tell_closed(request: PromotionRequest) -> str:
+    if request.state != RequestState.VOID.value:
+        return "It was decided."
+    anew = open_request(request.record_id)
+    more = " It is asked anew, as it is now." if anew else ""
+    return f"What you looked at has moved. {request.void_reason}{more}"
 
 
 def _decide(given: Given) -> Mapping[str, Any]:
@@ -69,12 +104,37 @@ def _decide(given: Given) -> Mapping[str, Any]:
         answer=Told(given.answer),
         content_digest=bytes(request.content_digest),
         evidence_digest=bytes(request.evidence_digest),
-        reason=str(given.fields.get("text") or "").strip(),
+        reason=_field(given, f"{given.answer}_reason") or _field(given, "text"),
+        into=_read_into(given),
+        edit=_read_edit(given, request.record) if given.answer == EDIT.value else None,
+        scope=_field(given, "scope") if given.answer in (PROMOTE.value, EDIT.value) else "",
     )
     decided = decide_promotion(
         request_id=request.pk, actor=given.actor, said=said, claim=given.claim
     )
     return {"record": str(decided.record.record_id), "trust": decided.record.trust}
+
+
+def _field(given: Given, name: str) -> str:
+    told = given.fields.get(name)
+    return told.strip()[:MAX_FIELD] if isinstance(told, str) else ""
+
+
+def _read_into(given: Given) -> UUID | None:
+    named = _field(given, "into") if given.answer == MERGE.value else ""
+    try:
+        return UUID(named) if named else None
+    except ValueError as error:
+        raise CannotAnswer("It is merged into a record by its id.", pointer="/into") from error
+
+
+def _read_edit(given: Given, record: Record) -> Proposal:
+    return make_edit(
+        record,
+        text=_field(given, "edit_text"),
+        object=_field(given, "edit_object"),
+        expression=_field(given, "edit_expression"),
+    )
 
 
 def _undo(decision: Decision, actor: Actor, reason: str) -> None:
@@ -120,10 +180,11 @@ KIND: Final = Kind(
     decide=_decide,
     answers=ANSWERS,
     answer_words={answer.value: WORDS[answer.value] for answer in ANSWERS},
-    marks={"reject": "fail", "demote": "warn"},
+    marks={"reject": "fail", "demote": "warn", "defer": "pending"},
     rank=60,
+    wide=True,
     note="bound to content and evidence",
-    bulk=frozenset(["bury"]),
+    bulk=frozenset(["bury", "defer"]),
     undo=_undo,
     settled=_settled,
     find_waits=_find_waits,

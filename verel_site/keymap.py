@@ -108,9 +108,6 @@ _GROUPS: Final = (
         "Memory",
         (
             Act("memory.review", "r", "Review proposals"),
-            Act("memory.edit", "e", "Edit, then promote"),
-            Act("memory.merge", "m", "Merge into another"),
-            Act("memory.defer", "w", "Defer"),
             Act("memory.consolidate", "c", "Consolidate now"),
             Act("memory.cancel", "x", "Cancel the consolidation"),
         ),

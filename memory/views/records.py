@@ -10,12 +10,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from memory.context_page import read_context_page
-from memory.domain.terms import Answer, RequestState
+from memory.domain.terms import Answer
 from memory.edits import make_edit
 from memory.models import PromotionRequest, Record
 from memory.promotion import Row, Said, decide_many, decide_promotion, decide_record, demand_person
 from memory.record_list import Told, read_record_list
 from memory.record_page import Draft, read_record_page
+from memory.requests import next_after, refresh_asked
 from memory.skills import read_archive
 from memory.undoing import undo_promotion
 from memory.views.archives import send_archive
@@ -101,7 +102,14 @@ def record(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     actor = request_actor(request)
     project = get_project(actor=actor, slug=slug)
     decided = read_int(request.GET, "decided", 0, low=0, high=2**62)
-    page = read_record_page(actor=actor, project=project, number=number, decided=decided)
+    refresh_asked(project.pk, number)
+    page = read_record_page(
+        actor=actor,
+        project=project,
+        number=number,
+        decided=decided,
+        seen=request.GET.get("seen", ""),
+    )
     return render_page(request, "memory/record.html", page)
 
 
@@ -116,9 +124,9 @@ def decide(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     found = Record.objects.visible_to(actor).filter(project=project, number=number).first()
     if found is None:
         raise NotFound(f"There is no record {number} in this project.")
+    asked = form.get("request", "")
     try:
         said = _read_said(form, found)
-        asked = form.get("request", "")
         if asked:
             done = decide_promotion(request_id=UUID(asked), actor=actor, said=said)
         else:
@@ -131,10 +139,12 @@ def decide(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         fault = f"{refusal.title}. {refusal.detail}"
         draft = _read_draft(form)
         page = read_record_page(
-            actor=actor, project=project, number=number, fault=fault, draft=draft
+            actor=actor, project=project, number=number, fault=fault, draft=draft, seen=asked
         )
         return render_page(request, "memory/record.html", page, status=refusal.status)
-    return redirect(f"{_next_of(request, project, number)}?decided={done.decision.pk}")
+    return redirect(
+        f"{_next_of(done.decision.request, project, number)}?decided={done.decision.pk}"
+    )
 
 
 @require_POST
@@ -176,7 +186,7 @@ def _read_said(form: QueryDict, record: Record) -> Said:
         answer=answer,
         content_digest=bytes.fromhex(form.get("content_digest", "")),
         evidence_digest=bytes.fromhex(form.get("evidence_digest", "")) or None,
-        reason=form.get("reason", "").strip()[:MAX_TEXT],
+        reason=(form.get(f"{answer}_reason") or form.get("reason", "")).strip()[:MAX_TEXT],
         into=UUID(into) if into and answer is Answer.MERGE else None,
         scope=form.get("scope", "").strip(),
         edit=edit,
@@ -195,15 +205,12 @@ def _read_draft(form: QueryDict) -> Draft:
     )
 
 
-def _next_of(request: HttpRequest, project: Project, number: int) -> str:
-    """The proposal that waits longest, so that a review goes on; else the record itself."""
-    open_requests = PromotionRequest.objects.filter(
-        project=project, state=RequestState.OPEN.value, deferred_until=None
+def _next_of(asked: PromotionRequest | None, project: Project, number: int) -> str:
+    """The proposal that waits behind this one, so that a review goes on; else the record itself."""
+    following = next_after(asked) if asked else None
+    return reverse(
+        "memory-record", args=[project.slug, following.record.number if following else number]
     )
-    waiting = open_requests.exclude(record__number=number).order_by("created_at")
-    named = waiting.values_list("record__number", flat=True).first()
-    goes_on = named if request.POST.get("request") else None
-    return reverse("memory-record", args=[project.slug, goes_on or number])
 
 
 @require_GET

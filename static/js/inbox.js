@@ -184,7 +184,12 @@ const handlers = {
   "data-inbox-form": replacePane,
   "data-inbox-undo": (form, button) => {
     keepReady(null);
-    replacePane(form, button).then(() => undoPlace.replaceChildren());
+    replacePane(form, button).then(async () => {
+      // What was being fetched lies behind what came back.
+      await fetching;
+      keepReady(null);
+      undoPlace.replaceChildren();
+    });
   },
 };
 
@@ -210,7 +215,7 @@ document.addEventListener("verel:key", (event) => {
 
 // An opened field is ready to be typed into; Escape leaves it, and a second one closes it.
 document.addEventListener("toggle", (event) => {
-  if (event.target.matches?.(".inbox-needs") && event.target.open) event.target.querySelector("textarea").focus();
+  if (event.target.matches?.(".inbox-needs") && event.target.open) event.target.querySelector("[data-first], textarea").focus();
 }, { capture: true });
 document.addEventListener("verel:key", (event) => {
   if (event.detail.key === "Escape") for (const open of document.querySelectorAll(".inbox-needs[open]")) open.open = false;
@@ -253,11 +258,22 @@ async function refresh() {
   try {
     const answer = await fetch(root.dataset.refresh, { credentials: "same-origin" });
     if (answer.ok) adopt(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    await follow();
   } catch {
     // The next announcement, or the socket's return, brings it.
   } finally {
     refreshing = false;
   }
+}
+
+// What is open before the reader and left the list may have been settled elsewhere, or have moved.
+async function follow() {
+  const pane = paneNow();
+  if (!pane.querySelector("#inbox-decide") || rowOf(pane.dataset.item) || document.querySelector("[data-deciding], [data-live-hold]")) return;
+  const next = parse(await send(pane.dataset.pane));
+  if (next.querySelector("#inbox-decide") || paneNow() !== pane || document.querySelector("[data-deciding]")) return;
+  keepReady(null);
+  show(next);
 }
 
 function adopt(page) {

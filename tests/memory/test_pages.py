@@ -155,9 +155,9 @@ def test_a_missing_reason_is_told_and_nothing_is_lost(client: Client, project: P
     text = response.content.decode()
     assert "To refuse it takes a reason" in text
     assert "Ward 1 has two" in text
-    assert 'id="edit" open' not in text, "what was not asked stays shut"
+    assert 'id="edit" name="answer-more" open' not in text, "what was not asked stays shut"
     edited = decide(client, record, "edit", edit_text="x" * 2001)
-    assert 'id="edit" open' in edited.content.decode()
+    assert 'id="edit" name="answer-more" open' in edited.content.decode()
 
 
 def test_an_edit_and_a_merge_by_plain_forms(client: Client, project: Project) -> None:

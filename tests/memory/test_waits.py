@@ -108,6 +108,13 @@ def test_the_sweep_posts_what_has_no_item_and_closes_what_is_decided(
 def test_the_kind_shows_the_record_and_its_answers(project: Project, curator: Actor) -> None:
     _, item = ask(project)
     shown = find_kind(PROMOTION).show(item, curator, {})
-    assert [one.value for one in shown.answers] == ["promote", "demote", "bury", "reject"]
+    assert [one.value for one in shown.answers] == [
+        "promote",
+        "edit",
+        "demote",
+        "bury",
+        "defer",
+        "reject",
+    ], "there is nothing to merge it into"
     assert shown.context["page"].line.text == "Ward 1 has a pump"
     assert shown.href.endswith("/memory/1/")

@@ -69,7 +69,7 @@ def test_each_kind_of_the_inbox_lists_the_answers_that_it_registered() -> None:
             {"comparison.left": "b", "comparison.right": "a"},
             {"comparison.left": "b", "comparison.right": "a"},
         ),
-        ({"memory.merge": "f"}, {"memory.merge": "f"}),
+        ({"promotion.merge": "f"}, {"promotion.merge": "f"}),
     ],
 )
 def test_what_can_be_told_apart_is_kept(given: dict[str, str], kept: dict[str, str]) -> None:

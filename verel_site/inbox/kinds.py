@@ -19,6 +19,8 @@ class Answer:
 
     `needs` names a field that must be filled in first (its key opens it then), with `hint`
     beside it; `prefill` is what the field starts with, and `code` sets it in the fixed type.
+    `form` is a template of further fields, which has the item's context as `it`. No two answers of
+    a kind share the name of a field: a form sends those of all of them.
     """
 
     value: str
@@ -32,6 +34,12 @@ class Answer:
     submit_word: str = ""
     prefill: str = ""
     code: bool = False
+    form: str = ""
+
+    @property
+    def opens(self) -> bool:
+        """Whether something is filled in before it is given."""
+        return bool(self.needs or self.form)
 
 
 @dataclass(frozen=True, slots=True)
