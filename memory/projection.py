@@ -22,14 +22,18 @@ from django.utils import timezone
 from memory.models import Projection, Record, RecordVector
 from memory.ports.embedders import current_embedder
 from memory.ports.failures import PortFailed
+from memory.ports.rests import let_rest, why_resting
 from memory.ports.stores import Entry, Held, Store, current_store, owner_of
+from memory.storage.owed import KIND
 from memory.vectors import fill_vectors
 from verel_site.access.models import Project
 from verel_site.kit.strict_json import encode_sorted
+from verel_site.outbox.models import Promise
 
 # Longer than any call to a store takes: who holds a record longer than this has died.
 CLAIM_SECONDS: Final = 180
 BATCH: Final = 64
+_PORT: Final = "deliveries"
 
 
 class Differs(StrEnum):
@@ -40,6 +44,10 @@ class Differs(StrEnum):
     DOUBLE = "double"
     ORPHAN = "orphan"
     NO_VECTOR = "no vector"
+
+
+class Claimed(PortFailed):
+    """Somebody else delivers the record just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +67,26 @@ def deliver_record(subject: UUID, destination: str) -> None:
         fill_vectors([record])
     except PortFailed as error:
         failed = error
-    store = current_store()
-    if store is not None:
-        project_record(store, record)
+    _show(record)
     if failed is not None:
         raise failed
+
+
+def _show(record: Record) -> None:
+    """To the store, unless it failed a moment ago: many that are owed would each wait for it in vain,
+    and what is owed elsewhere would wait for them."""
+    resting = why_resting(_PORT)
+    if resting:
+        raise PortFailed(resting)
+    try:
+        store = current_store()
+        if store is not None:
+            project_record(store, record)
+    except Claimed:
+        raise
+    except PortFailed as error:
+        let_rest(_PORT, str(error))
+        raise
 
 
 def project_record(store: Store, record: Record) -> None:
@@ -95,7 +118,7 @@ def _settle(store: Store, owner: str, record: str, entry: Entry | None) -> None:
 
 
 def _claim(record: Record) -> QuerySet[Projection]:
-    """One at a time looks and adds. Raises PortFailed where another one is at it."""
+    """One at a time looks and adds. Raises Claimed where another one is at it."""
     now = timezone.now()
     Projection.objects.get_or_create(record=record, defaults={"project_id": record.project_id})
     until = now + timedelta(seconds=CLAIM_SECONDS)
@@ -104,7 +127,7 @@ def _claim(record: Record) -> QuerySet[Projection]:
         rows.filter(Q(claimed_until=None) | Q(claimed_until__lt=now)).update(claimed_until=until)
         != 1
     ):
-        raise PortFailed("Another delivery of this record is under way.")
+        raise Claimed("Another delivery of this record is under way.")
     return rows.filter(claimed_until=until)
 
 
@@ -123,6 +146,12 @@ def entry_of(record: Record) -> Entry | None:
     told = {"text": record.text, "version": record.version, **about}
     digest = hashlib.sha256(encode_sorted(told)).hexdigest()
     return Entry(str(record.record_id), record.version, digest, record.text, about)
+
+
+def is_behind() -> bool:
+    """Whether a delivery failed that is still owed."""
+    owed = Promise.objects.filter(kind=KIND, state=Promise.State.DUE, attempts__gt=0)
+    return owed.exclude(last_error="").exists()
 
 
 def find_differences(project: Project) -> Iterator[Difference]:

@@ -17,12 +17,14 @@ from django.conf import settings
 
 from memory.ports.failures import PortFailed
 from memory.ports.rests import let_rest, why_resting
-from memory.ports.stores import Near, current_store, owner_of
+from memory.ports.stores import Near, current_store, owner_of, store_is_opening
 
 logger = logging.getLogger(__name__)
 
 # So long a question waits for it, beside what we look up ourselves meanwhile.
 ANSWER_SECONDS: Final = 1.0
+# A store that is being opened is asked again after so long.
+OPENING_SECONDS: Final = 1.0
 # So many questions of a process are with it at once; one that hangs gives its place back late.
 AT_ONCE: Final = 16
 
@@ -85,7 +87,10 @@ def read_answer(pending: Pending | None) -> list[tuple[UUID, float]]:
         told = pending.answer()
     except PortFailed as error:
         logger.warning("recall goes on without the rented store: %s", error)
-        let_rest(_port(), str(error))
+        if store_is_opening():
+            let_rest(_port(), "It is being opened.", seconds=OPENING_SECONDS)
+        else:
+            let_rest(_port(), str(error))
         return []
     found: dict[UUID, float] = {}
     for near in told:

@@ -19,6 +19,9 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from branches.storage.cold import cold_store
+from memory.projection import is_behind
+from memory.rented import why_store_rests
+from memory.vectors import why_embedder_rests
 
 WAIT_SECONDS: Final = 2.0
 FRESH_SECONDS: Final = 2.0
@@ -132,6 +135,33 @@ def look_at_archive() -> Finding:
     return UP
 
 
+def look_at_embedder() -> Finding:
+    """As this process's questions found it: it is not asked for the sake of a probe."""
+    if settings.VEREL_EMBEDDER == "none":
+        return Finding(State.ABSENT)
+    return EMBEDDER_FAULT if why_embedder_rests() else UP
+
+
+def look_at_store() -> Finding:
+    """As this process's questions found it, and as the deliveries of any process did."""
+    if settings.VEREL_MEMORY_STORE == "none":
+        return Finding(State.ABSENT)
+    if why_store_rests():
+        return STORE_FAULT
+    return STORE_BEHIND if is_behind() else UP
+
+
+EMBEDDER_FAULT: Final = Finding(
+    State.DEGRADED, "The embedder does not answer. Memory recalls by words meanwhile."
+)
+STORE_FAULT: Final = Finding(
+    State.DEGRADED, "The rented memory store does not answer. Memory recalls without it meanwhile."
+)
+STORE_BEHIND: Final = Finding(
+    State.DEGRADED,
+    "Records that changed could not be shown to the rented memory store yet; they are tried again. "
+    "Memory takes nothing on its word meanwhile.",
+)
 REDIS_FAULT: Final = Finding(
     State.DEGRADED, "Redis does not answer. Events are stored and read without it."
 )
@@ -154,9 +184,11 @@ PARTS: Final = (
     ),
     Part("redis", look_at_redis, REDIS_FAULT),
     Part("archive", look_at_archive, ARCHIVE_FAULT),
+    Part("embedder", look_at_embedder, EMBEDDER_FAULT),
+    Part("memory store", look_at_store, STORE_FAULT),
 )
 # A page is made from the database: where that is down there is no bar to say so.
-ON_THE_BAR: Final = tuple(part for part in PARTS if part.name in {"redis", "archive"})
+ON_THE_BAR: Final = tuple(part for part in PARTS if part.name not in {"database", "migrations"})
 
 
 def look_at_all() -> dict[str, Finding]:

@@ -25,6 +25,7 @@ from memory.consolidation.jobs import DUE_SECONDS, order_due, sweep_consolidatio
 from memory.episodes import follow_episodes
 from memory.intentions import follow_intentions
 from memory.regressions import follow_regressions
+from memory.warming import warm_in_background
 from verdicts.failures import fill_in
 from verdicts.known_bugs import cluster_due
 from verdicts.rotations import tend_suites
@@ -131,6 +132,7 @@ def serve(*, listening: socket.socket, jobs: list[Job]) -> None:
     bound_bodies()
     background = Background(jobs)
     background.start()
+    warm_in_background()
     calm_collector()
     # The stubs of Twisted forget that the event is named by a text.
     reactor.addSystemEventTrigger("before", "shutdown", end_when_stuck)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Models that turn texts into vectors, by name. VEREL_EMBEDDER chooses one, or none."""
 
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
@@ -104,6 +105,10 @@ def _make_openai() -> Embedder:
 _makers: dict[str, Callable[[], Embedder]] = {"local": _make_local, "openai": _make_openai}
 
 
+# A local model takes a second and its weights' room: two threads that come first load it once.
+_making = threading.Lock()
+
+
 def register_embedder(name: str, make: Callable[[], Embedder]) -> None:
     """Makes VEREL_EMBEDDER take `name`, for an embedder that an installation brings along."""
     _makers[name] = make
@@ -115,7 +120,8 @@ def current_embedder() -> Embedder | None:
     if settings.VEREL_EMBEDDER == "none":
         return None
     chosen = (settings.VEREL_EMBEDDINGS_URL, settings.VEREL_EMBEDDINGS_MODEL)
-    return _made(settings.VEREL_EMBEDDER, *chosen, settings.VEREL_EMBEDDINGS_KEY)
+    with _making:
+        return _made(settings.VEREL_EMBEDDER, *chosen, settings.VEREL_EMBEDDINGS_KEY)
 
 
 @lru_cache(maxsize=4)

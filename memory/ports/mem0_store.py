@@ -20,7 +20,7 @@ os.environ.setdefault("MEM0_DIR", str(settings.VEREL_HOME / "mem0"))
 from mem0 import Memory
 
 from memory.ports.failures import PortFailed
-from memory.ports.stores import Entry, Held, Near
+from memory.ports.stores import ONE_PROCESS, Entry, Held, Near
 
 RECORD: Final = "verel_record"
 DIGEST: Final = "verel_digest"
@@ -46,6 +46,9 @@ class Mem0Store:
             config = json.loads(Path(path).read_text())
             return cls(Memory.from_config(config))
         except Exception as error:
+            # What Qdrant says of a folder that another process has open.
+            if "already accessed" in str(error):
+                raise PortFailed(ONE_PROCESS) from error
             raise PortFailed(f"mem0 does not start: {error}"[:300]) from error
 
     def find(self, owner: str, record: str) -> list[Held]:

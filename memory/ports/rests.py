@@ -8,8 +8,8 @@ REST_SECONDS: Final = 30.0
 _resting: dict[str, tuple[float, str]] = {}
 
 
-def let_rest(port: str, why: str) -> None:
-    _resting[port] = (time.monotonic() + REST_SECONDS, why)
+def let_rest(port: str, why: str, *, seconds: float = REST_SECONDS) -> None:
+    _resting[port] = (time.monotonic() + seconds, why)
 
 
 def why_resting(port: str) -> str:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
+from memory.ports.rests import wake_all
 from memory.ports.stores import Entry, Held, Near, Store, register_store
 from verel_site.outbox.models import Promise
 from verel_site.outbox.promises import sweep_promises
@@ -95,6 +96,7 @@ def _sweep_and_die(make: Callable[[], Store], point: str) -> None:
 
 def replay() -> None:
     """What is due is delivered, long after whoever died held a claim."""
+    wake_all()
     later = timezone.now() + timedelta(hours=1)
     sweep_promises(now=later)
     assert not Promise.objects.filter(state="due").exists()

@@ -1,5 +1,6 @@
 """What a rented store holds of our records: one entry each, whatever dies on the way."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -15,8 +16,9 @@ from memory.domain.terms import Answer
 from memory.edits import make_edit
 from memory.models import Projection, Record
 from memory.ports.failures import PortFailed
+from memory.ports.rests import wake_all
 from memory.ports.stores import Entry, owner_of
-from memory.projection import CLAIM_SECONDS, deliver_record, entry_of
+from memory.projection import CLAIM_SECONDS, deliver_record, entry_of, is_behind
 from memory.storage import owed
 from tests.make import make_person, make_project
 from tests.memory.dying import POINTS, die_delivering, replay
@@ -28,6 +30,13 @@ from verel_site.access.rights import Role
 from verel_site.outbox.models import Promise
 
 TEXT = "The bolus cap is 45 mg"
+
+
+@pytest.fixture(autouse=True)
+def awake() -> Iterator[None]:
+    wake_all()
+    yield
+    wake_all()
 
 
 def held(store: FileStore, project: Project) -> list[str]:
@@ -176,6 +185,29 @@ def test_a_store_that_is_away_leaves_the_promise_due(
     monkeypatch.undo()
     replay()
     assert held(store, project) == [TEXT]
+
+
+def test_a_store_that_fails_is_left_alone_for_a_while_and_loses_nothing(
+    project: Project, curator: Actor, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["The cap is set", "A pump beeps twice", "Doors open at noon"]
+    for text in texts:
+        make_verified(project, text, curator)
+    asked: list[str] = []
+
+    def refuse(owner: str, record: str) -> None:
+        asked.append(record)
+        raise PortFailed("nobody there")
+
+    monkeypatch.setattr(store, "find", refuse)
+    assert deliver() == 0
+    assert len(asked) == 1
+    assert set(Promise.objects.values_list("state", "last_error")) == {("due", "nobody there")}
+    assert is_behind()
+    monkeypatch.undo()
+    replay()
+    assert held(store, project) == sorted(texts)
+    assert not is_behind()
 
 
 @pytest.mark.django_db(transaction=True)

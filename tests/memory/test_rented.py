@@ -16,6 +16,7 @@ from memory.ports.failures import PortFailed
 from memory.ports.rests import wake_all
 from memory.ports.stores import Near, owner_of, register_store
 from memory.recall import assemble_context, recall
+from memory.warming import warm_up
 from tests.make import make_person, make_project
 from tests.memory.file_store import FileStore
 from tests.memory.make import answer, deliver, make_fact, make_verified
@@ -183,6 +184,33 @@ def test_a_store_that_hangs_costs_one_question_a_moment_and_the_next_ones_nothin
         assert not came.acquire(blocking=False)
     finally:
         release.set()
+
+
+def test_a_store_that_is_being_opened_is_asked_again_as_soon_as_it_is_open(
+    project: Project, curator: Actor, saying: Saying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rented, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(rented, "OPENING_SECONDS", 0.0)
+    record = make_verified(project, TEXT, curator)
+    saying.say = lambda *_: [Near(str(record.record_id), 1.0)]
+    release, opening = threading.Event(), threading.Event()
+
+    def open_slowly() -> FileStore:
+        opening.set()
+        release.wait(30)
+        return saying
+
+    register_store("rented", open_slowly)
+    warming = threading.Thread(target=warm_up)
+    warming.start()
+    try:
+        assert opening.wait(30)
+        assert found(project) == []
+    finally:
+        release.set()
+        warming.join(30)
+    monkeypatch.undo()
+    assert found(project) == [TEXT]
 
 
 def test_a_store_in_which_too_many_questions_hang_is_asked_no_more(

@@ -9,7 +9,9 @@ from tests.make import make_project
 from verel_site.outbox import promises
 from verel_site.outbox.models import Promise
 from verel_site.outbox.promises import (
+    LONGEST_RETRY_SECONDS,
     MAX_ATTEMPTS,
+    Away,
     post_promise,
     register_deliverer,
     sweep_promises,
@@ -69,6 +71,27 @@ def test_a_failing_destination_is_tried_again_with_growing_waits_and_then_shown(
         assert waits == sorted(waits)
         assert promise.state == Promise.State.FAILED
         assert promise.last_error == "nobody there"
+    finally:
+        del promises._deliverers["test"]
+
+
+def test_whoever_is_away_is_waited_for_however_long_and_never_for_long_at_once() -> None:
+    answers = [Away("nobody there")] * (5 * MAX_ATTEMPTS)
+
+    def refuse(subject: UUID, destination: str) -> None:
+        if answers:
+            raise answers.pop()
+
+    register_deliverer("test", refuse)
+    try:
+        promise, now = post(), timezone.now()
+        while answers:
+            assert sweep_promises(now=now) == 0
+            promise.refresh_from_db()
+            assert (promise.state, promise.last_error) == (Promise.State.DUE, "nobody there")
+            assert promise.due_at - now <= timedelta(seconds=1.2 * LONGEST_RETRY_SECONDS)
+            now = promise.due_at
+        assert sweep_promises(now=now) == 1
     finally:
         del promises._deliverers["test"]
 

@@ -1,15 +1,20 @@
 """`manage.py check --deploy`, as an operator meets it."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError
 from django.db import connection
 from pytest_django.fixtures import Settings
 
+from memory.checks import check_models
+from memory.ports import stores
+from verel_site.management.commands import serve
 from verel_site.management.commands.serve import demand_room
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,3 +91,41 @@ def test_several_processes_are_not_served_where_they_could_not_tell_each_other_w
     with pytest.raises(CommandError, match="need PostgreSQL and Redis"):
         demand_room(2)
     demand_room(1)
+
+
+def mem0_file(tmp_path: Path, **config: object) -> str:
+    path = tmp_path / "mem0.json"
+    path.write_text(json.dumps({"vector_store": {"provider": "qdrant", "config": config}}))
+    return str(path)
+
+
+def test_a_store_in_a_folder_is_not_served_by_several_processes(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The package itself is an extra; nothing of it is opened here.
+    monkeypatch.setattr(stores, "find_spec", lambda name: object())
+    monkeypatch.setattr(serve, "connection", SimpleNamespace(vendor="postgresql"))
+    settings.VEREL_REDIS_URL, settings.VEREL_PROCESSES = "redis://redis.example:6379/0", 2
+    settings.VEREL_MEMORY_STORE = "mem0"
+    settings.VEREL_MEM0_CONFIG = mem0_file(tmp_path, path=str(tmp_path / "qdrant"))
+    with pytest.raises(CommandError, match="serves one process at a time"):
+        demand_room(2)
+    assert [one.id for one in check_models()] == ["memory.E004"]
+    settings.VEREL_MEM0_CONFIG = mem0_file(tmp_path, url="http://qdrant.example:6333")
+    demand_room(2)
+    assert check_models() == []
+
+
+@pytest.mark.parametrize("told", ["", "/no/such/file", "not json", "[]"])
+def test_a_file_that_is_none_for_mem0_is_named_and_nothing_is_opened(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    monkeypatch.setattr(stores, "find_spec", lambda name: object())
+    settings.VEREL_MEMORY_STORE, settings.VEREL_MEM0_CONFIG = "mem0", told
+    if told not in ("", "/no/such/file"):
+        path = tmp_path / "mem0.json"
+        path.write_text(told)
+        settings.VEREL_MEM0_CONFIG = str(path)
+    (found,) = check_models()
+    assert found.id == "memory.E003"
+    assert "VEREL_MEM0_CONFIG" in found.msg

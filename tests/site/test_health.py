@@ -1,19 +1,28 @@
 """What the product says of what it stands on."""
 
 import threading
+from uuid import uuid4
 
 import pytest
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from memory.ports.embedders import register_embedder
+from memory.ports.rests import let_rest, wake_all
 from tests.make import make_project, make_user
+from tests.memory.model_server import HashedWords
 from verel_site import health
 from verel_site.health import UP, WAIT_SECONDS, Finding, Part, State
+from verel_site.outbox.models import Promise
 
 
 @pytest.fixture(autouse=True)
 def look_anew() -> None:
+    look_anew_at_all()
+
+
+def look_anew_at_all() -> None:
     for part in health.PARTS:
         part.forget()
 
@@ -30,6 +39,8 @@ def test_ready_names_every_part(settings: Settings) -> None:
             "migrations": "up",
             "redis": "absent",
             "archive": "up",
+            "embedder": "absent",
+            "memory store": "absent",
         },
         "degraded": [],
     }
@@ -63,6 +74,36 @@ def test_an_archive_that_cannot_be_written_is_degraded_on_ready_and_on_the_bar(
     client.force_login(make_user(project))
     page = client.get(f"/p/{project.slug}/runs/").content.decode()
     assert "The archive does not answer." in page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rented_store_and_an_embedder_that_rest_are_degraded_on_ready(settings: Settings) -> None:
+    settings.VEREL_EMBEDDER = settings.VEREL_MEMORY_STORE = "hashed"
+    register_embedder("hashed", HashedWords)
+    ports = [f"embedder:{HashedWords.name}", f"store:hashed:{settings.VEREL_MEM0_CONFIG}"]
+    for port in ports:
+        let_rest(port, "an address that is nobody's business")
+    try:
+        told = Client().get("/readyz").json()
+        assert (
+            told["checks"] | {"embedder": "degraded", "memory store": "degraded"} == told["checks"]
+        )
+        assert told["degraded"] == [health.EMBEDDER_FAULT.words, health.STORE_FAULT.words]
+    finally:
+        wake_all()
+    look_anew_at_all()
+    assert Client().get("/readyz").json()["status"] == "ready"
+    # Another process delivers, and met a store that is away.
+    Promise.objects.create(
+        project=make_project(),
+        kind="memory.record",
+        subject=uuid4(),
+        destination="recall",
+        attempts=3,
+        last_error="nobody there",
+    )
+    look_anew_at_all()
+    assert Client().get("/readyz").json()["degraded"] == [health.STORE_BEHIND.words]
 
 
 def test_a_part_that_hangs_is_told_of_in_time_and_asked_once() -> None:

@@ -1,6 +1,8 @@
 """Promises to the outside world: posted with the act that owes them, kept by a sweep.
 
-A promise is delivered at least once, never before `due_at`, and not at all once withdrawn.
+A promise is delivered at least once, never before `due_at`, and not at all once withdrawn. One that
+fails is tried again with growing waits, and given up after MAX_ATTEMPTS; but whoever is merely Away
+is waited for, however long.
 """
 
 import logging
@@ -21,7 +23,13 @@ logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS: Final = 8
 FIRST_RETRY_SECONDS: Final = 2
+LONGEST_RETRY_SECONDS: Final = 300
 SWEEP_ROWS: Final = 100
+
+
+class Away(Exception):
+    """Raised by a deliverer: the destination does not answer, and will be owed the same once it does."""
+
 
 _deliverers: dict[str, Deliver] = {}
 
@@ -59,7 +67,9 @@ def sweep_promises(*, now: datetime | None = None) -> int:
 
 
 def _keep(promise: Promise, now: datetime) -> int:
-    wait = FIRST_RETRY_SECONDS * 2**promise.attempts * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter
+    # The power is bounded too: who is away for weeks is tried thousands of times.
+    grown = min(FIRST_RETRY_SECONDS * 2 ** min(promise.attempts, 20), LONGEST_RETRY_SECONDS)
+    wait = grown * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter
     again = now + timedelta(seconds=wait)
     taken = Promise.objects.filter(
         pk=promise.pk, state=Promise.State.DUE, due_at=promise.due_at
@@ -71,6 +81,10 @@ def _keep(promise: Promise, now: datetime) -> int:
     row = Promise.objects.filter(pk=promise.pk, state=Promise.State.DUE, due_at=again)
     try:
         _deliverers[promise.kind](promise.subject, promise.destination)
+    except Away as error:
+        logger.warning("promise %s waits: %s", promise.pk, error)
+        row.update(last_error=str(error)[:500])
+        return 0
     except Exception as error:
         logger.exception("promise %s was not kept", promise.pk)
         spent = promise.attempts + 1 >= MAX_ATTEMPTS

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
+from memory.ports.stores import ONE_PROCESS, serves_one_process
 from verel_site.serving import listen, name_address, prepare, serve, standing_jobs, supervise
 from verel_site.supervision import end_with_owner
 
@@ -58,3 +59,5 @@ def demand_room(processes: int) -> None:
             "Several processes need PostgreSQL and Redis, by which they tell each other who is "
             "there: set VEREL_DATABASE_URL and VEREL_REDIS_URL, or serve with --processes 1."
         )
+    if processes > 1 and serves_one_process():
+        raise CommandError(ONE_PROCESS)
