@@ -9,14 +9,15 @@ from uuid import UUID
 from django.db import transaction
 
 from memory.consolidation.scoping import (
+    fold_in,
     known_elsewhere,
-    repositories_of,
+    places_of,
     scope_of_candidate,
     widen,
 )
 from memory.consolidation.windows import OVER, WINDOW, Stage, Window
 from memory.consolidation_models import Candidate, Consolidation
-from memory.domain.consolidation import TEAM, Fate
+from memory.domain.consolidation import TEAM, Fate, Place
 from memory.domain.strength import (
     PRUNE_CONFIDENCE,
     PRUNE_STRENGTH,
@@ -53,10 +54,10 @@ def write_back(job: Consolidation) -> Window:
     rows = list(_ready(job).order_by("turn", "pk")[:WRITTEN])
     if not rows:
         return OVER
-    repositories = repositories_of(rows)
+    places = places_of(rows)
 
     def write() -> Counter[str]:
-        counts = Counter(_settle(job, row, repositories) for row in rows)
+        counts = Counter(_settle(job, row, places) for row in rows)
         save_candidates(rows, ("fate", "became", "why", "record"))
         refused = counts.pop("refused", 0)
         return Counter({**counts, "written": counts.total(), "refused": refused})
@@ -64,12 +65,15 @@ def write_back(job: Consolidation) -> Window:
     return Window(rows[-1].pk, len(rows), write)
 
 
-def _settle(job: Consolidation, row: Candidate, repositories: dict[str, str]) -> str:
+def _settle(job: Consolidation, row: Candidate, places: dict[str, Place]) -> str:
     """What became of it; a refusal leaves nothing behind but its reason."""
     try:
         with transaction.atomic():
-            proposal = _proposal(job, row, scope_of_candidate(row, repositories))
+            proposal = _proposal(row, scope_of_candidate(row, places))
+            known = known_elsewhere(job, proposal) if proposal.scope != TEAM else []
+            proposal = widen(proposal, known) if known else proposal
             proposed = propose(project_id=job.project_id, actor=writer_of(job), proposal=proposal)
+            fold_in(known, proposed.record)
     except Refusal as refusal:
         row.fate, row.why = Fate.REFUSED.value, f"{refusal.title}. {refusal.detail}"
         return "refused"
@@ -78,7 +82,7 @@ def _settle(job: Consolidation, row: Candidate, repositories: dict[str, str]) ->
     return proposed.became.value
 
 
-def _proposal(job: Consolidation, row: Candidate, scope: str) -> Proposal:
+def _proposal(row: Candidate, scope: str) -> Proposal:
     told: dict[str, Any] = {
         "text": row.text,
         "item_type": ItemType(row.item_type),
@@ -87,12 +91,9 @@ def _proposal(job: Consolidation, row: Candidate, scope: str) -> Proposal:
         "evidence": [_cite(one) for one in row.sources],
     }
     if row.kind == Kind.RULE.value:
-        proposal = make_rule(expression=row.expression, scope=scope, **told)
-    else:
-        told |= {"subject": row.subject, "predicate": row.predicate, "object": row.object}
-        proposal = make_fact(scope=scope, **told)
-    known = known_elsewhere(job, proposal) if scope != TEAM else []
-    return widen(proposal, known) if known else proposal
+        return make_rule(expression=row.expression, scope=scope, **told)
+    told |= {"subject": row.subject, "predicate": row.predicate, "object": row.object}
+    return make_fact(scope=scope, **told)
 
 
 def _cite(source: dict[str, Any]) -> Cited:

@@ -211,6 +211,21 @@ def speak_of_one(message: str, observed: str) -> bool:
     return bool(told) and len(told & words_of(observed)) >= SHARED_WORDS * len(told)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose a run is by its own words; empty where it does not say. Who wrote an event is no such
+    word: that may be a harness, an importer or a tool."""
+
+    repository: str = ""
+    agent: str = ""
+
+
+def place_of(*told: Mapping[str, Any]) -> Place:
+    """By the first that names a repository, and the first that names an agent."""
+    repositories, agents = map(repository_of, told), map(agent_of, told)
+    return Place(next(filter(None, repositories), ""), next(filter(None, agents), ""))
+
+
 def repository_of(told: Mapping[str, Any]) -> str:
     """What a run's own words name under `repo`, as a scope names it: the path of an address, without
     its host and its `.git`. Empty where that is none."""
@@ -221,11 +236,22 @@ def repository_of(told: Mapping[str, Any]) -> str:
     return path if is_scope(f"repo:{path}") else ""
 
 
-def scope_of(repositories: Collection[str]) -> str:
-    """The narrowest scope that holds all of the repositories that a claim's runs name. A claim is
-    about a tool or a page, and so never one agent's own."""
-    told = next(iter(repositories), "") if len(repositories) == 1 else ""
-    return f"repo:{told}" if told else TEAM
+def agent_of(told: Mapping[str, Any]) -> str:
+    """What a run's own words name under `agent`; empty where that fits no scope."""
+    named = told.get("agent")
+    name = named.strip() if isinstance(named, str) else ""
+    return name if is_scope(f"agent:{name}") else ""
+
+
+def scope_of(places: Collection[Place]) -> str:
+    """The narrowest scope that holds all runs of a claim. A claim is about a tool or a page: so it is
+    of the one repository that they name before it is of their one agent."""
+    repositories = {place.repository for place in places}
+    agents = {place.agent for place in places}
+    for word, names in (("repo", repositories), ("agent", agents)):
+        if len(names) == 1 and any(names):
+            return f"{word}:{names.pop()}"
+    return TEAM
 
 
 def order_rivals(claims: Sequence[tuple[int, bool, int]]) -> dict[int, int]:

@@ -51,10 +51,13 @@ def result(number: int, text: str, *, bad: bool = False) -> Draft:
     )
 
 
-def fail_once(project: Project, text: str, *, looks: bool = False, repo: str = "") -> Branch:
+def fail_once(
+    project: Project, text: str, *, looks: bool = False, repo: str = "", agent: str = ""
+) -> Branch:
     """A run with one failing step, which a test grader bears out; `looks` adds a table that the
     DOM grader found overflowing."""
-    spec = {"repo": repo} if repo else {}
+    named = {"repo": repo, "agent": agent}
+    spec = {name: value for name, value in named.items() if value}
     trunk = make_run(project, goal="Cap the dose", spec=spec)[1]
     append(trunk, call(1), result(1, text, bad=True))
     push(trunk, issues=[make_issue(message=text, locator="test_caps.py")])

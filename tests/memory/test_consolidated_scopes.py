@@ -2,9 +2,10 @@
 
 import pytest
 
-from memory.models import Record
+from memory.domain.terms import Answer
+from memory.models import PromotionRequest, Record
 from memory.recall import recall
-from tests.memory.make import propose
+from tests.memory.make import answer, propose
 from tests.memory.steps import consolidate, fail_once
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
@@ -53,8 +54,12 @@ def test_what_a_second_repository_teaches_goes_to_the_team_with_both_as_evidence
     fail_once(project, FAULT, repo="b")
     consolidate(project)
     assert scopes(project) == {"repo:a": 2, "team": 3}
-    team = Record.objects.get(scope="team", key__contains="fault")
+    team, narrow = (
+        Record.objects.get(scope=scope, key__contains="fault") for scope in ("team", "repo:a")
+    )
     assert (team.trust, team.grounding) == ("corroborated", "precise")
+    # It speaks in the place of the narrow one, which is kept.
+    assert (narrow.standing, narrow.suppressed_by) == ("suppressed", team)
     fail_once(project, FAULT, repo="a")
     consolidate(project)
     assert scopes(project) == {"repo:a": 2, "team": 4}
@@ -72,3 +77,48 @@ def test_what_an_agent_proposed_for_another_repository_widens_nothing(
     fail_once(project, FAULT, repo="b")
     consolidate(project)
     assert "team" not in scopes(project)
+
+
+def test_what_one_agent_met_in_several_repositories_is_its_own_until_another_meets_it(
+    project: Project,
+) -> None:
+    for repo in ("a", "b", ""):
+        fail_once(project, FAULT, repo=repo, agent="dose-fixer")
+    consolidate(project)
+    assert scopes(project) == {"agent:dose-fixer": 3}
+    fail_once(project, FAULT, agent="pump-tester")
+    consolidate(project)
+    assert scopes(project) == {"agent:dose-fixer": 3, "team": 4}
+    assert Record.objects.live().get(key__contains="fault").scope == "team"
+
+
+def test_what_a_person_verified_for_one_repository_goes_on_to_speak_there(
+    project: Project, curator: Actor
+) -> None:
+    for _ in range(3):
+        fail_once(project, FAULT, repo="a")
+    consolidate(project)
+    record = Record.objects.get(key__contains="fault")
+    answer(record, curator, Answer.PROMOTE)
+    fail_once(project, FAULT, repo="b")
+    consolidate(project)
+    told = Record.objects.live().filter(key__contains="fault").order_by("scope")
+    assert [(row.scope, row.trust) for row in told] == [
+        ("repo:a", "verified"),
+        ("team", "corroborated"),
+    ]
+
+
+def test_who_is_asked_about_a_narrow_record_is_told_that_the_teams_took_its_place(
+    project: Project,
+) -> None:
+    for _ in range(3):
+        fail_once(project, FAULT, repo="a")
+        consolidate(project)
+    fail_once(project, FAULT, repo="b")
+    consolidate(project)
+    asked = PromotionRequest.objects.filter(record__scope="repo:a").order_by("created_at")
+    assert {one.state for one in asked} == {"void"}
+    assert asked[len(asked) - 1].void_reason == "It is suppressed by now."
+    open_one = PromotionRequest.objects.get(record__key__contains="fault", state="open")
+    assert open_one.record.scope == "team"

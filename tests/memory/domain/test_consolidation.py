@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 from memory.domain.consolidation import (
     Claim,
     Cluster,
+    Place,
     Step,
     claim_cluster,
     claim_fault,
     claim_issue,
     cluster_of,
     order_rivals,
+    place_of,
     repository_of,
     scope_of,
     speak_of_one,
@@ -147,6 +149,29 @@ def test_a_run_names_its_repository_in_any_manner(told: object, name: str) -> No
     assert repository_of({"repo": told}) == name
 
 
-def test_the_scope_is_the_narrowest_that_holds_all_repositories() -> None:
-    assert scope_of(["a"]) == "repo:a"
-    assert scope_of(["a", "b"]) == scope_of(["a", ""]) == scope_of([""]) == scope_of([]) == "team"
+@pytest.mark.parametrize(
+    ("places", "scope"),
+    [
+        ([("a", "")], "repo:a"),
+        ([("a", "x")], "repo:a"),
+        ([("a", "x"), ("a", "y")], "repo:a"),
+        ([("", "x")], "agent:x"),
+        ([("a", "x"), ("b", "x")], "agent:x"),
+        ([("a", "x"), ("", "x")], "agent:x"),
+        ([("a", "x"), ("b", "y")], "team"),
+        ([("a", "x"), ("b", "")], "team"),
+        ([("a", ""), ("", "")], "team"),
+        ([("", "")], "team"),
+        ([], "team"),
+    ],
+)
+def test_the_scope_is_the_narrowest_that_holds_all_runs(
+    places: list[tuple[str, str]], scope: str
+) -> None:
+    assert scope_of([Place(*place) for place in places]) == scope
+
+
+def test_a_run_names_its_agent_in_its_spec_or_its_metadata() -> None:
+    assert place_of({"agent": " dose-fixer "}, {"repo": "a"}) == Place("a", "dose-fixer")
+    assert place_of({"agent": "no name"}, {"agent": "b"}) == Place("", "b")
+    assert place_of({"agent": ["b"], "repo": 5}, {}) == Place()
