@@ -12,6 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from memory.contradictions import contradict
+from memory.curves import read_curves
+from memory.domain.strength import Curves
 from memory.domain.terms import Kind, Standing, Trust
 from memory.models import Evidence, Record
 from memory.querysets import RecordQuerySet
@@ -84,10 +86,11 @@ def read_contradiction_page(
         if (speaker := _spoken_against(spoken[row.key], row)) is not None
     ]
     told = _read_sources(row for pair in pairs for row in pair)
+    curves = read_curves(project.pk)
     root = reverse("memory-contradictions", args=[project.slug])
     return ContradictionPage(
         project=project,
-        disputes=tuple(_dispute(speaker, row, told) for speaker, row in pairs),
+        disputes=tuple(_dispute(speaker, row, told, curves) for speaker, row in pairs),
         waiting=rows.filter(standing=Standing.HELD.value).count(),
         older_href=f"{root}?older={listed[PAGE - 1].position}" if len(listed) > PAGE else "",
         may_decide=actor.may(project.pk, Right.CURATE) and actor.kind == "person",
@@ -129,8 +132,11 @@ def _read_sources(records: Iterable[Record]) -> dict[int, tuple[Source, ...]]:
     return {pk: tuple(sources) for pk, sources in told.items()}
 
 
-def _dispute(speaker: Record, row: Record, told: dict[int, tuple[Source, ...]]) -> Dispute:
+def _dispute(
+    speaker: Record, row: Record, told: dict[int, tuple[Source, ...]], curves: Curves
+) -> Dispute:
     now = timezone.now()
+    speaks, challenges = (line_of(one, now, curves) for one in (speaker, row))
     waits = row.standing == Standing.HELD.value
     same = speaker.scope == row.scope
     stays = f"{row.label} is buried" if waits else "verified, so that no rule turns it"
@@ -139,8 +145,8 @@ def _dispute(speaker: Record, row: Record, told: dict[int, tuple[Source, ...]]) 
     )
     return Dispute(
         key=row.key,
-        speaks=Told(line_of(speaker, now), speaker.asserted_at, told.get(speaker.pk, ()), stays),
-        challenges=Told(line_of(row, now), row.asserted_at, told.get(row.pk, ()), instead),
+        speaks=Told(speaks, speaker.asserted_at, told.get(speaker.pk, ()), stays),
+        challenges=Told(challenges, row.asserted_at, told.get(row.pk, ()), instead),
         waits=waits,
         why=_why(speaker, row),
     )

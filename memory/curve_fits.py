@@ -2,9 +2,10 @@
 
 A trial is a record that could have entered a context; it is a hit where it did. What another record
 kept out of its key, or what was not live, is no trial: its strength had no say. A fit is kept and
-shown beside the default; nobody adopts it by that.
+shown beside the default; nobody adopts it by that (see `memory.curves`).
 """
 
+import math
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +15,7 @@ from uuid import UUID
 
 from memory.domain.assembly import Left
 from memory.domain.fitting import LogRow, TooFewRows, fit_curve
-from memory.domain.strength import TABLE
+from memory.domain.strength import TABLE, Curve
 from memory.domain.terms import ItemType, Trust
 from memory.models import Assembly, CurveFit, Record, Retrieval
 
@@ -45,6 +46,7 @@ def fit_curves(*, project_id: UUID) -> int:
                 "default_log_likelihood": fit.default_log_likelihood,
                 "trials": fit.trials,
                 "spread": fit.spread,
+                "log": _classes(log, TABLE[item_type]),
             },
         )
         fitted += 1
@@ -56,6 +58,19 @@ def _rows(log: Log) -> Iterator[LogRow]:
     for days, retrievals in {key[:2] for key in log}:
         hits, misses = log[days, retrievals, True], log[days, retrievals, False]
         yield LogRow(float(days), retrievals, hits, hits + misses)
+
+
+def _classes(log: Log, curve: Curve) -> list[list[float]]:
+    """Days, hits and trials in classes of age, each twice as wide as the one before. An age after
+    retrievals counts as the shorter one that fades as much without any."""
+    told: dict[int, list[float]] = {}
+    for (days, retrievals, hit), count in log.items():
+        age = days * curve.base_days / curve.half_life(retrievals)
+        row = told.setdefault(round(2 * math.log2(1 + age)), [0.0, 0.0, 0.0])
+        row[0] += age * count
+        row[1] += count * hit
+        row[2] += count
+    return [[round(told[key][0] / told[key][2], 2), *told[key][1:]] for key in sorted(told)]
 
 
 def _read_logs(project_id: UUID) -> Mapping[ItemType, Log]:

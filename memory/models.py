@@ -1,3 +1,4 @@
+import hashlib
 import uuid
 from typing import Any
 
@@ -10,7 +11,8 @@ from memory.consolidation_models import Candidate as Candidate
 from memory.consolidation_models import Consolidation as Consolidation
 from memory.consolidation_models import KnownFault as KnownFault
 from memory.consolidation_models import SalientEpisode as SalientEpisode
-from memory.domain.strength import TABLE, Curve, curve_of
+from memory.curve_models import CurveAdoption as CurveAdoption
+from memory.domain.strength import TABLE, Curve, Curves, curve_of
 from memory.domain.terms import (
     Answer,
     Grounding,
@@ -26,6 +28,7 @@ from memory.domain.terms import (
 from memory.querysets import EpisodeQuerySet, IntentionQuerySet, RecordQuerySet, RequestQuerySet
 from verdicts.models import Report
 from verel_site.access.models import Project
+from verel_site.kit.strict_json import encode_sorted
 
 
 def kind_choices() -> list[tuple[str, str]]:
@@ -175,14 +178,14 @@ class Record(models.Model):
         """Of itself; see `RecordQuerySet.recallable`."""
         return self.standing == Standing.LIVE.value and self.trust != Trust.UNVERIFIED.value
 
-    @property
-    def curve(self) -> Curve:
-        return curve_of(ItemType(self.item_type), Trust(self.trust))
+    def curve(self, curves: Curves) -> Curve:
+        return curve_of(ItemType(self.item_type), Trust(self.trust), curves)
 
-    def strength(self, now: Any) -> float:
-        """Of its retrieval, at a moment; a record that was never retrieved ages from its making."""
-        since = self.retrieved_at or self.created_at
-        return self.curve.strength((now - since).total_seconds() / 86_400, self.retrieval_count)
+    def strength(self, now: Any, curves: Curves) -> float:
+        """Of its retrieval, at a moment; a record that was never retrieved ages from its making.
+        `curves` are those of its project, as `memory.curves.read_curves` reads them."""
+        age_days = (now - (self.retrieved_at or self.created_at)).total_seconds() / 86_400
+        return self.curve(curves).strength(age_days, self.retrieval_count)
 
 
 class RecordSign(models.Model):
@@ -257,7 +260,11 @@ class Evidence(models.Model):
 
 
 class CurveFit(models.Model):
-    """How fast one type of item faded by a project's own contexts; shown, and adopted by nobody."""
+    """How fast one type of item faded by a project's own contexts: shown, until a person adopts it.
+
+    `log` is what it was fitted to, in classes of age: days as of what was never retrieved, hits,
+    trials.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
     item_type = models.CharField(max_length=16, choices=type_choices)
@@ -267,6 +274,7 @@ class CurveFit(models.Model):
     default_log_likelihood = models.FloatField()
     trials = models.PositiveIntegerField()
     spread = models.FloatField(help_text="of the logarithms of the ages")
+    log = models.JSONField(default=list)
     fitted_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -282,6 +290,12 @@ class CurveFit(models.Model):
         """With the default's floor, which is a policy and is not fitted."""
         floor = TABLE[ItemType(self.item_type)].floor
         return Curve(self.base_days, self.beta, floor, fitted=True)
+
+    @property
+    def digest(self) -> bytes:
+        """Of what a person looks at before adopting it; a fit made anew has another one."""
+        told = [self.item_type, float(self.base_days), float(self.beta), self.trials]
+        return hashlib.sha256(encode_sorted(told)).digest()
 
 
 class PairScore(models.Model):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
@@ -15,6 +14,7 @@ from django.utils import timezone
 
 from branches.domain.search_query import Clause, Term
 from branches.domain.words import split_words
+from memory.curves import read_curves
 from memory.domain.assembly import Candidate, Entered, Policy, Section, assemble
 from memory.domain.content import is_scope
 from memory.domain.fusion import fuse
@@ -151,11 +151,13 @@ def assemble_context(
 ) -> Assembly:
     """One context for a reader, stored with what entered and why the rest did not."""
     actor.demand(project_id, Right.READ)
-    now = timezone.now()
+    now, curves = timezone.now(), read_curves(project_id)
     fitting = find_fitting(project_id, goal, scopes, CANDIDATES)
     gathered = _gather(project_id, fitting.rows, scopes)
     aim = words_of(goal)
-    candidates = [_as_candidate(row, aim, closeness, now) for row, closeness in gathered]
+    candidates = [
+        _as_candidate(row, aim, closeness, row.strength(now, curves)) for row, closeness in gathered
+    ]
     made = assemble(candidates, scopes=scopes, policy=policy or Policy(DEFAULT_BUDGET))
     rows = {str(row.record_id): row for row, _ in gathered}
     stored = Assembly(
@@ -198,7 +200,9 @@ def _gather(
     return list(told.values())
 
 
-def _as_candidate(row: Recalled, aim: frozenset[str], closeness: float, now: datetime) -> Candidate:
+def _as_candidate(
+    row: Recalled, aim: frozenset[str], closeness: float, strength: float
+) -> Candidate:
     words = _words_of(row.text)
     return Candidate(
         id=str(row.record_id),
@@ -212,7 +216,7 @@ def _as_candidate(row: Recalled, aim: frozenset[str], closeness: float, now: dat
         grounding=Grounding(row.grounding),
         source=row.source,
         confidence=row.confidence,
-        strength=row.strength(now),
+        strength=strength,
         relevance=max(closeness, len(words & aim) / len(aim) if aim else 0.0),
         words=words,
     )

@@ -13,7 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from memory.curves import read_curves
 from memory.decay_chart import draw_mini
+from memory.domain.strength import Curves
 from memory.domain.terms import Kind, RequestState, Standing, Trust
 from memory.models import PromotionRequest, Record
 from memory.record_page import RecordLine, fading_of, line_of, read_rivals
@@ -145,7 +147,7 @@ def read_record_list(
     actor.demand(project.pk, Right.READ)
     wanted = read_filter(query)
     older = read_int(query, "older", 0, low=0, high=2**31)
-    now = timezone.now()
+    now, curves = timezone.now(), read_curves(project.pk)
     mine = Record.objects.visible_to(actor).filter(project=project)
     found = wanted.narrow(project.pk, mine).select_related("suppressed_by")
     rows = found.filter(number__lt=older) if older else found
@@ -159,11 +161,11 @@ def read_record_list(
     return RecordListPage(
         project=project,
         wanted=wanted,
-        rows=tuple(line_of(row, now) for row in shown),
+        rows=tuple(line_of(row, now, curves) for row in shown),
         total=found.count() if wanted.text else _matching(counts, wanted),
         tabs=_tabs(counts, wanted, links),
         groups=_groups(counts, wanted, links),
-        focus=_focus(mine, shown, query, now),
+        focus=_focus(mine, shown, query, now, curves),
         waiting=open_requests.count() if first else 0,
         review_href=reverse("memory-record", args=[project.slug, first.record.number])
         if first
@@ -175,7 +177,7 @@ def read_record_list(
         here=links.to(),
         told=told,
         reason=reason,
-        strengths=_histogram(shown, now),
+        strengths=_histogram(shown, now, curves),
     )
 
 
@@ -250,7 +252,11 @@ def _facet(
 
 
 def _focus(
-    mine: Any, shown: Sequence[Record], query: Mapping[str, str], now: datetime
+    mine: Any,
+    shown: Sequence[Record],
+    query: Mapping[str, str],
+    now: datetime,
+    curves: Curves,
 ) -> Focus | None:
     """The record that `at` names, or the first one of the page."""
     number = read_int(query, "at", 0, low=0, high=2**31)
@@ -260,14 +266,14 @@ def _focus(
     record = picked or (shown[0] if shown else None)
     if record is None:
         return None
-    rivals = tuple(line_of(row, now) for row in read_rivals(record))
-    return Focus(line_of(record, now), draw_mini(fading_of(record, now)), rivals)
+    rivals = tuple(line_of(row, now, curves) for row in read_rivals(record))
+    return Focus(line_of(record, now, curves), draw_mini(fading_of(record, now, curves)), rivals)
 
 
-def _histogram(shown: Sequence[Record], now: datetime) -> SafeString | None:
+def _histogram(shown: Sequence[Record], now: datetime, curves: Curves) -> SafeString | None:
     if not shown:
         return None
     buckets = [0] * 17
     for row in shown:
-        buckets[min(16, int(row.strength(now) * 17))] += 1
+        buckets[min(16, int(row.strength(now, curves) * 17))] += 1
     return draw_spark(buckets, label="Records of this page by strength", across=180, down=34)

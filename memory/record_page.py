@@ -14,10 +14,12 @@ from django.utils.safestring import SafeString
 from branches.domain.search_query import Clause, Term
 from branches.domain.words import split_words
 from memory import seals
+from memory.curves import read_curves
 from memory.decay_chart import Fading, draw_decay
 from memory.domain.entailment import PRECISE_ENTAILMENT
 from memory.domain.likeness import says_the_same, similarity, words_of
 from memory.domain.readings import strip_hidden
+from memory.domain.strength import Curve, Curves
 from memory.domain.terms import Kind, RequestState, Standing, Trust
 from memory.evidence import evidence_digest, list_evidence
 from memory.models import (
@@ -107,7 +109,7 @@ class RecordLine:
     created: datetime
 
 
-def line_of(row: Record, now: datetime) -> RecordLine:
+def line_of(row: Record, now: datetime, curves: Curves) -> RecordLine:
     return RecordLine(
         id=row.record_id,
         number=row.number,
@@ -120,7 +122,7 @@ def line_of(row: Record, now: datetime) -> RecordLine:
         scope=row.scope,
         standing=row.standing,
         flag=_flag(row),
-        strength=round(row.strength(now), 2),
+        strength=round(row.strength(now, curves), 2),
         confidence=row.confidence,
         support=row.support_count,
         used=row.retrieved_at,
@@ -297,7 +299,7 @@ def read_record_page(
     record = rows.select_related("suppressed_by", "supersedes").first()
     if record is None:
         raise NotFound(f"There is no record {number} in this project.")
-    now = timezone.now()
+    now, curves = timezone.now(), read_curves(project.pk)
     evidence = list(record.evidence.select_related("run").order_by("position"))
     rivals = read_rivals(record)
     fit = _read_fit(record)
@@ -314,19 +316,21 @@ def read_record_page(
     return RecordPage(
         project=project,
         record=record,
-        line=line_of(record, now),
+        line=line_of(record, now, curves),
         pieces=compare_words(_said_before(record, rivals), title_of(record)),
         ladder=_ladder(record),
         evidence=tuple(_evidence_row(row) for row in evidence[:SHOWN_EVIDENCE]),
         evidence_digest=evidence_digest(list_evidence(record)).hex(),
         runs=len({row.run_id for row in evidence if row.agrees}),
         entailment=max(scores, default=None),
-        rivals=tuple(line_of(row, now) for row in rivals),
-        near=tuple(line_of(row, now) for row in _read_near(record)),
+        rivals=tuple(line_of(row, now, curves) for row in rivals),
+        near=tuple(line_of(row, now, curves) for row in _read_near(record)),
         refusals=tuple(_read_refusals(record)),
         skill=read_skill_files(record, rivals),
-        decay=draw_decay(fading_of(record, now, evidence=evidence, retrievals=retrievals, fit=fit)),
-        curve_words=_curve_words(record, fit),
+        decay=draw_decay(
+            fading_of(record, now, curves, evidence=evidence, retrievals=retrievals, fit=fit)
+        ),
+        curve_words=_curve_words(record, record.curve(curves), fit),
         history=_history(record, evidence, requests),
         uses=tuple(_use(row, project.slug) for row in retrievals[:NEIGHBOURS]),
         request=request,
@@ -450,6 +454,7 @@ def _read_refusals(record: Record) -> list[RefusedValue]:
 def fading_of(
     record: Record,
     now: datetime,
+    curves: Curves,
     *,
     evidence: Sequence[Evidence] | None = None,
     retrievals: Sequence[Retrieval] | None = None,
@@ -467,7 +472,7 @@ def fading_of(
     uses = [(row.at, row.retrievals + 1) for row in reversed(retrievals)]
     return Fading(
         now=now,
-        curve=record.curve,
+        curve=record.curve(curves),
         uses=[(record.created_at, 0), *uses],
         confidence=record.confidence,
         supports=list(first.values()),
@@ -482,11 +487,14 @@ def _read_fit(record: Record) -> CurveFit | None:
     return None if record.trust == Trust.VERIFIED.value else rows.first()
 
 
-def _curve_words(record: Record, fit: CurveFit | None) -> str:
-    curve = record.curve
+def _curve_words(record: Record, curve: Curve, fit: CurveFit | None) -> str:
     what = "Whatever is verified" if record.trust == "verified" else ITEM_WORDS[record.item_type]
-    told = "fitted to logged retrievals" if curve.fitted else "a default that no log was fitted to"
-    if fit is not None:
+    told = (
+        "fitted to logged retrievals, and adopted"
+        if curve.fitted
+        else "a default that no log was fitted to"
+    )
+    if fit is not None and fit.curve != curve:
         told += (
             f". Fitted to {fit.trials:,} trials: half-life "
             f"{fit.curve.half_life(record.retrieval_count):.0f} days, exponent {fit.beta:.2g}; "

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from memory.views import consolidations, records
+from memory.views import consolidations, curves, records
 
 urlpatterns = [
     path("p/<slug:slug>/memory/", records.record_list, name="memory"),
@@ -43,5 +43,8 @@ urlpatterns = [
         consolidations.settle,
         name="memory-contradiction-settle",
     ),
+    path("p/<slug:slug>/memory/curves/", curves.curves, name="memory-curves"),
+    path("p/<slug:slug>/memory/curves/adopt/", curves.adopt, name="memory-curve-adopt"),
+    path("p/<slug:slug>/memory/curves/drop/", curves.drop, name="memory-curve-drop"),
     path("p/<slug:slug>/memory/contexts/<uuid:context>/", records.context, name="memory-context"),
 ]

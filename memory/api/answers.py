@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from memory.domain.strength import Curves
 from memory.evidence import list_evidence
 from memory.intentions import Due
 from memory.models import Assembly, Intention, IntentionFire, PromotionRequest, Record
@@ -11,7 +12,8 @@ from memory.promotion import Decided, Row
 type Json = dict[str, Any]
 
 
-def record_json(record: Record, now: datetime) -> Json:
+def record_json(record: Record, now: datetime, curves: Curves) -> Json:
+    """`curves` are those of the record's project."""
     return {
         "record": str(record.record_id),
         "project": str(record.project_id),
@@ -43,7 +45,7 @@ def record_json(record: Record, now: datetime) -> Json:
         "retrieval": {
             "count": record.retrieval_count,
             "last": record.retrieved_at.isoformat() if record.retrieved_at else None,
-            "strength": round(record.strength(now), 6),
+            "strength": round(record.strength(now, curves), 6),
         },
         "by": {"kind": record.by_kind, "id": record.by_id, "name": record.by_name},
         "created_at": record.created_at.isoformat(),
@@ -51,8 +53,8 @@ def record_json(record: Record, now: datetime) -> Json:
     }
 
 
-def detail_json(record: Record, now: datetime) -> Json:
-    return {**record_json(record, now), "provenance": list_evidence(record)}
+def detail_json(record: Record, now: datetime, curves: Curves) -> Json:
+    return {**record_json(record, now, curves), "provenance": list_evidence(record)}
 
 
 def request_json(request: PromotionRequest) -> Json:

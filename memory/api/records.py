@@ -17,6 +17,7 @@ from memory.api.serializers import (
     RecordDetailSerializer,
     RecordListSerializer,
 )
+from memory.curves import read_curves
 from memory.domain.terms import ItemType, Kind
 from memory.evidence import MAX_EVIDENCE, Cited
 from memory.facts import MAX_OBJECT, MAX_TEXT, make_fact
@@ -64,7 +65,7 @@ class Proposals(Endpoint):
             return 201, {
                 "became": told.became.value,
                 "suspicions": [{"code": s.code, "says": s.says} for s in told.suspicions],
-                "record": record_json(told.record, timezone.now()),
+                "record": record_json(told.record, timezone.now(), read_curves(project.pk)),
             }
 
         return answer_once(request, project_id=project.pk, actor=self.actor, act=act)
@@ -139,10 +140,10 @@ class _RecordList(Endpoint):
         page = list_records(
             actor=self.actor, project_id=project.pk, wanted=wanted, after=after, limit=limit
         )
-        now = timezone.now()
+        now, curves = timezone.now(), read_curves(project.pk)
         return Response(
             {
-                "results": [record_json(row, now) for row in page.rows],
+                "results": [record_json(row, now, curves) for row in page.rows],
                 "next": page.rows[-1].number if page.more else None,
             }
         )
@@ -181,4 +182,4 @@ class RecordDetail(Endpoint):
     def get(self, request: Request, record: UUID) -> Response:
         """A record with its provenance."""
         found = find_record(actor=self.actor, record_id=record)
-        return Response(detail_json(found, timezone.now()))
+        return Response(detail_json(found, timezone.now(), read_curves(found.project_id)))

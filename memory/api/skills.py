@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from branches.selectors.listings import pick_project
 from memory.api.answers import record_json
 from memory.api.serializers import ProposedSerializer
+from memory.curves import read_curves
 from memory.skills import read_archive, upload_skill
 from verel_site.access.endpoints import Endpoint, documented, query_parameter
 from verel_site.access.idempotency import Answer, answer_once
@@ -48,7 +49,7 @@ class SkillUpload(Endpoint):
             return 201, {
                 "became": told.became.value,
                 "suspicions": [{"code": s.code, "says": s.says} for s in told.suspicions],
-                "record": record_json(told.record, timezone.now()),
+                "record": record_json(told.record, timezone.now(), read_curves(project.pk)),
             }
 
         return answer_once(request, project_id=project.pk, actor=self.actor, act=act)

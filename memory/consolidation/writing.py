@@ -17,11 +17,13 @@ from memory.consolidation.scoping import (
 )
 from memory.consolidation.windows import OVER, WINDOW, Stage, Window
 from memory.consolidation_models import Candidate, Consolidation
+from memory.curves import read_curves
 from memory.domain.consolidation import TEAM, Fate, Place
 from memory.domain.strength import (
     PRUNE_CONFIDENCE,
     PRUNE_STRENGTH,
     PRUNE_SUPPORT,
+    Curves,
     may_prune,
 )
 from memory.domain.terms import ItemType, Kind, RequestState, Standing, Trust
@@ -118,12 +120,12 @@ def fade(job: Consolidation) -> Window:
     if not rows:
         return OVER
     # As of the order, so that a window done anew buries the same ones.
-    now = job.created_at
+    now, curves = job.created_at, read_curves(job.project_id)
     gone = [
         row
         for row in rows
         if may_prune(
-            strength=row.strength(now),
+            strength=row.strength(now, curves),
             confidence=row.confidence,
             support=row.support_count,
             trust=Trust(row.trust),
@@ -131,14 +133,14 @@ def fade(job: Consolidation) -> Window:
     ]
 
     def write() -> Counter[str]:
-        return Counter(pruned=sum(_bury(job, gone)))
+        return Counter(pruned=sum(_bury(job, gone, curves)))
 
     return Window(rows[-1].position, len(rows), write, Counter(faded=len(rows)))
 
 
-def _bury(job: Consolidation, rows: Iterable[Record]) -> Iterable[bool]:
+def _bury(job: Consolidation, rows: Iterable[Record], curves: Curves) -> Iterable[bool]:
     for row in rows:
-        strength = row.strength(job.created_at)
+        strength = row.strength(job.created_at, curves)
         live = Record.objects.live().filter(pk=row.pk)
         if live.update(standing=Standing.BURIED.value) != 1:
             continue

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from memory.domain.strength import curve_of
+from memory.domain.strength import Curves, curve_of
 from memory.domain.terms import ItemType, Trust
 
 SECONDS_A_DAY: Final = 86_400
@@ -35,8 +35,8 @@ class Recalled(NamedTuple):
         since = self.retrieved_at or self.created_at
         return max(0.0, (now - since).total_seconds() / SECONDS_A_DAY)
 
-    def strength(self, now: datetime) -> float:
-        curve = curve_of(ItemType(self.item_type), Trust(self.trust))
+    def strength(self, now: datetime, curves: Curves) -> float:
+        curve = curve_of(ItemType(self.item_type), Trust(self.trust), curves)
         return curve.strength(self.age_days(now), self.retrieval_count)
 
 

@@ -8,6 +8,7 @@ name: strength halves there only where β is 1. The table has defaults that nobo
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +39,9 @@ class Curve:
         return max(self.floor, faded)
 
 
+# How each type of item fades in one project: the table, but for what a person took from a fit.
+type Curves = Mapping[ItemType, Curve]
+
 SECURITY: Final = Curve(365, 0.3, 0.5)
 TABLE: Final[dict[ItemType, Curve]] = {
     ItemType.SECURITY: SECURITY,
@@ -47,9 +51,9 @@ TABLE: Final[dict[ItemType, Curve]] = {
 }
 
 
-def curve_of(item_type: ItemType, trust: Trust) -> Curve:
-    """Whatever is verified fades as slowly as security does."""
-    return SECURITY if trust is Trust.VERIFIED else TABLE[item_type]
+def curve_of(item_type: ItemType, trust: Trust, curves: Curves) -> Curve:
+    """Whatever is verified fades as slowly as security does by default: that is a policy."""
+    return SECURITY if trust is Trust.VERIFIED else curves[item_type]
 
 
 def may_prune(*, strength: float, confidence: float, support: int, trust: Trust) -> bool:

@@ -379,6 +379,13 @@ PAGES: Final[dict[str, Row]] = {
     "POST /p/<slug>/memory/consolidations/<number>/cancel/": RIGHT(
         Right.CURATE, ok=302, at={"number": "consolidation_number"}
     ),
+    "GET /p/<slug>/memory/curves/": READ(),
+    "POST /p/<slug>/memory/curves/adopt/": RIGHT(
+        Right.CURATE, ok=404, body={"item_type": "ui_fix", "digest": "00", "reason": "x"}
+    ),
+    "POST /p/<slug>/memory/curves/drop/": RIGHT(
+        Right.CURATE, ok=404, body={"item_type": "ui_fix", "adoption": "{record}", "reason": "x"}
+    ),
     "GET /p/<slug>/memory/contradictions/": READ(),
     "POST /p/<slug>/memory/contradictions/settle/": RIGHT(
         Right.CURATE,
@@ -490,6 +497,7 @@ ADMIN: Final[dict[str, Row]] = {
     **LEDGER("memory.consolidation"),
     **LEDGER("memory.candidate"),
     **LEDGER("memory.knownfault"),
+    **LEDGER("memory.curveadoption"),
     **LEDGER("memory.curvefit"),
     **LEDGER("memory.salientepisode"),
     **LEDGER("memory.intention"),

@@ -40,8 +40,10 @@ def test_a_half_life_grows_with_the_logarithm_of_retrievals() -> None:
 
 @pytest.mark.parametrize("item_type", list(ItemType))
 def test_whatever_is_verified_fades_like_security(item_type: ItemType) -> None:
-    assert curve_of(item_type, Trust.VERIFIED) == SECURITY
-    assert curve_of(item_type, Trust.CORROBORATED) == TABLE[item_type]
+    adopted = {**TABLE, item_type: Curve(9, 2, 0.1, fitted=True)}
+    for curves in (TABLE, adopted):
+        assert curve_of(item_type, Trust.VERIFIED, curves) == SECURITY
+        assert curve_of(item_type, Trust.CORROBORATED, curves) == curves[item_type]
 
 
 @given(curves, days, days, st.integers(0, 1000))
