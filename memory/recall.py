@@ -24,6 +24,7 @@ from memory.domain.terms import Grounding, Kind, Standing, Trust
 from memory.models import Assembly, Record, Retrieval
 from memory.rented import ask_store, read_answer, why_store_rests
 from memory.storage.recall_index import find_recallable
+from memory.storage.recalled_rows import read_rivals, read_vouched
 from memory.vectors import find_alike, why_embedder_rests
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -183,20 +184,14 @@ def _gather(
 ) -> list[tuple[Recalled, float]]:
     """What fits the goal and what holds anyway; and beside them what of their keys may not enter,
     so that the stored explanation names it."""
-    vouched = Record.objects.live().filter(project_id=project_id, scope__in=scopes)
-    told = {
-        row[0]: (Recalled(*row), 0.0)
-        for trust in (Trust.VERIFIED, Trust.CORROBORATED)
-        for row in vouched.filter(trust=trust.value)
-        .order_by("-asserted_at")
-        .values_list(*COLUMNS)[:VOUCHED]
-    }
+    vouched = read_vouched(project_id=project_id, scopes=scopes, limit=VOUCHED)
+    told = {row.position: (row, 0.0) for row in vouched}
     told |= {row.position: (row, closeness) for row, closeness in fitting}
     keys = {row.key for row, _ in told.values() if row.key}
     if keys:
-        rivals = Record.objects.filter(project_id=project_id, key__in=keys).exclude(pk__in=told)
-        for row in rivals.values_list(*COLUMNS)[:CANDIDATES]:
-            told[row[0]] = (Recalled(*row), 0.0)
+        known = told.keys()
+        rivals = read_rivals(project_id=project_id, keys=keys, known=known, limit=CANDIDATES)
+        told |= {row.position: (row, 0.0) for row in rivals}
     return list(told.values())
 
 

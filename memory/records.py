@@ -35,7 +35,7 @@ from memory.models import Record
 from memory.refused import check_refused
 from memory.storage.proposed import Stood, find_near, find_speaking, next_number, put_signs
 from memory.storage.recall_index import put_words
-from verdicts.models import Suite
+from verdicts.suites import list_tokens
 from verel_site.access.actors import Actor
 from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
@@ -337,5 +337,4 @@ def screen_record(record: Record) -> tuple[Suspicion, ...]:
 
 def canaries_of(project_id: UUID) -> list[str]:
     """Of suites that are in use or were: a token stays secret after its suite retired."""
-    rows = Suite.objects.filter(project_id=project_id).exclude(token="")
-    return list(rows.values_list("token", flat=True))
+    return list_tokens(project_id=project_id)
