@@ -312,6 +312,7 @@ def read_record_page(
         PromotionRequest.objects.filter(record=record).order_by("-created_at")[:SHOWN_HISTORY]
     )
     request = next((one for one in requests if one.state == RequestState.OPEN.value), None)
+    runs = {row.run_id for row in evidence if row.agrees}
     scores = [row.score for row in evidence if row.score is not None and row.agrees]
     return RecordPage(
         project=project,
@@ -321,7 +322,7 @@ def read_record_page(
         ladder=_ladder(record),
         evidence=tuple(_evidence_row(row) for row in evidence[:SHOWN_EVIDENCE]),
         evidence_digest=evidence_digest(list_evidence(record)).hex(),
-        runs=len({row.run_id for row in evidence if row.agrees}),
+        runs=len(runs),
         entailment=max(scores, default=None),
         rivals=tuple(line_of(row, now, curves) for row in rivals),
         near=tuple(line_of(row, now, curves) for row in _read_near(record)),
@@ -341,7 +342,9 @@ def read_record_page(
         fault=fault,
         decided=_read_decided(actor, project, decided, now) if decided else None,
         seal_holds=bool(record.seal) and seals.holds(record),
-        review=read_review(actor=actor, requests=requests, seen=seen, pins=_pins(record, request)),
+        review=read_review(
+            actor=actor, requests=requests, runs=runs, seen=seen, pins=_pins(record, request)
+        ),
     )
 
 

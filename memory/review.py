@@ -1,7 +1,7 @@
 """What a reviewer is told of a promotion beside the record itself: the evaluation that backs it,
 who else is at it, and what became of the request that they were looking at."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -31,7 +31,8 @@ ANSWERED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A gate's decision, and the attested report behind it. `fault` says why it counts no more."""
+    """A gate's decision, and the attested report behind it. `related` where a source of the record
+    is from the evaluated run; `fault` says why it counts no more."""
 
     verdict: str
     policy: int
@@ -43,6 +44,7 @@ class Evaluation:
     grader: str
     receipt: str
     runner: str
+    related: bool
     fault: str
 
 
@@ -67,16 +69,22 @@ class Review:
 
 
 def read_review(
-    *, actor: Actor, requests: Sequence[PromotionRequest], seen: str, pins: str
+    *,
+    actor: Actor,
+    requests: Sequence[PromotionRequest],
+    runs: Collection[UUID],
+    seen: str,
+    pins: str,
 ) -> Review:
-    """`requests` of one record, the newest first; `seen` is the id of the one that was looked at."""
+    """`requests` of one record, the newest first, and the runs that speak for it; `seen` is the id
+    of the request that was looked at."""
     asked = next((one for one in requests if one.state == RequestState.OPEN.value), None)
     now = timezone.now()
     item, claim = _read_claim(actor, asked, now) if asked else (None, None)
     until = asked.deferred_until if asked else None
     backed = asked or next((one for one in requests if one.state == "decided"), None)
     return Review(
-        evaluation=_read_evaluation(backed.gate) if backed and backed.gate else None,
+        evaluation=_read_evaluation(backed.gate, runs) if backed and backed.gate else None,
         moved=_tell_moved(requests, seen),
         item=item,
         held_by=person_name(claim.reviewer) if claim else "",
@@ -111,7 +119,7 @@ def _read_claim(
     return item.pk, claims.select_related("reviewer").order_by("expires_at").first()
 
 
-def _read_evaluation(gate: dict[str, Any]) -> Evaluation:
+def _read_evaluation(gate: dict[str, Any], runs: Collection[UUID]) -> Evaluation:
     decision = GateDecision.objects.select_related("branch__run").get(pk=gate["decision"])
     suite = Suite.objects.get(pk=gate["suite"])
     report = Report.objects.select_related("runner").get(pk=gate["report"])
@@ -127,5 +135,6 @@ def _read_evaluation(gate: dict[str, Any]) -> Evaluation:
         grader=report.grader,
         receipt=report.receipt_standing,
         runner=report.runner.name if report.runner else "",
+        related=branch.run_id in runs,
         fault=gate_fault(gate),
     )

@@ -5,7 +5,7 @@ archive that a key sends asks for no tools.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,11 +22,13 @@ from memory.domain.archive import (
     read_files,
     split_manifest,
 )
-from memory.domain.content import content_digest
+from memory.domain.content import content_digest, fold
+from memory.domain.readings import strip_hidden
 from memory.domain.terms import ItemType, Kind
 from memory.evidence import Cited
-from memory.models import Record, SkillFile
+from memory.models import Record, RefusedValue, SkillFile
 from memory.records import BadRecord, Proposal, Proposed, propose_record
+from memory.refused import ValueRefused
 from memory.requests import ask_where_needed, find_record
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
@@ -99,6 +101,7 @@ def upload_skill(
         bodies=tuple(file.data.decode(errors="replace") for file in skill.files),
         cited=tuple(evidence),
     )
+    _check_refused(project_id, proposal.key, skill.files)
     proposed = propose_record(project_id=project_id, actor=actor, proposal=proposal)
     rows = [
         SkillFile(project_id=project_id, sha256=hashes[file.path], data=file.data)
@@ -106,6 +109,20 @@ def upload_skill(
     ]
     SkillFile.objects.bulk_create(rows, ignore_conflicts=True)
     return ask_where_needed(proposed)
+
+
+def _check_refused(project_id: UUID, key: str, files: Sequence[File]) -> None:
+    """What differs from a refused version in case and spaces alone was refused with it."""
+    rows = RefusedValue.objects.filter(project_id=project_id, key=key, cleared_at=None)
+    told = list(rows.select_related("record"))
+    sent = _loosely((file.path, file.data) for file in files) if told else {}
+    for row in told:
+        if _loosely((one["path"], data) for one, data in list_files(row.record)) == sent:
+            raise ValueRefused(f"{row.by_name} refused it: {row.reason}", refused=str(row.pk))
+
+
+def _loosely(files: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+    return {fold(path): fold(strip_hidden(data.decode(errors="replace"))) for path, data in files}
 
 
 def _parts(skill: Skill, hashes: dict[str, str]) -> tuple[tuple[str, str], ...]:

@@ -1,5 +1,6 @@
 import io
 import zipfile
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -8,15 +9,20 @@ from memory.domain.terms import Answer
 from memory.models import PromotionRequest, Record, SkillFile
 from memory.records import Became, Proposed
 from memory.refused import ValueRefused
+from memory.requests import PROMOTION, request_promotion
 from memory.skill_files import read_skill_files
 from memory.skills import BadSkill, read_archive, upload_skill
-from tests.make import make_person, make_project, make_user
+from tests.make import append, make_message, make_person, make_project, make_run, make_user
 from tests.memory.make import answer
-from verdicts.suites import create_suite
+from tests.verdicts.make import SUITE, make_runner, push_proven
+from verdicts.admission import admit_merge
+from verdicts.models import GateDecision
+from verdicts.suites import create_suite, freeze_suite, retire_suite
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import actor_of_user
 from verel_site.access.rights import Role
+from verel_site.inbox.models import Item
 from verel_site.kit.refusals import NotFound
 
 pytestmark = pytest.mark.django_db
@@ -83,8 +89,47 @@ def test_a_refused_version_stays_refused(project: Project, agent: Actor) -> None
     curator = make_person(project, Role.CURATOR)
     record = upload(project, agent, archive(convert="rm")).record
     answer(record, curator, Answer.REJECT, "It deletes")
-    with pytest.raises(ValueRefused, match="deletes"):
-        upload(project, agent, archive(convert="rm"))
+    for text in ("rm", "rm\n\n", "  RM ", "r\N{ZERO WIDTH SPACE}m"):
+        with pytest.raises(ValueRefused, match="deletes"):
+            upload(project, agent, archive(convert=text))
+    assert upload(project, agent, archive(convert="ls")).became is Became.NEW
+
+
+def test_the_review_of_a_skill_shows_its_diff_its_evaluation_and_what_it_may_do(
+    project: Project, agent: Actor
+) -> None:
+    freeze_suite(
+        project_id=project.pk, actor=SYSTEM, grader="test", name="convert-10", digest=SUITE
+    )
+    user = make_user(project, Role.CURATOR)
+    person = actor_of_user(user)
+    first = upload(project, person, archive(convert="print(1)")).record
+    answer(first, person, Answer.PROMOTE)
+    wider = archive(FRONT + "allowed-tools: Bash(git:*)\n", convert="print(2)")
+    record = upload(project, person, wider).record
+    trunk = make_run(project)[1]
+    append(trunk, make_message("assistant", "Done"))
+    push_proven(make_runner(project), trunk)
+    admit_merge(winner=trunk, actor=SYSTEM)
+    gate = GateDecision.objects.get(branch=trunk)
+    request_promotion(record_id=record.record_id, actor=SYSTEM, gate_decision=gate.pk)
+    client = Client()
+    client.force_login(user)
+    item = Item.objects.get(kind=PROMOTION, state="open")
+    for address in (f"/p/{project.slug}/memory/{record.number}/", f"/inbox/{item.pk}/pane/"):
+        text = client.get(address).content.decode()
+        assert "<del>print(1)</del><ins>print(2)</ins>" in text
+        assert "<ins><code>Bash(git:*)</code> newly asked for</ins>" in text
+        assert "The gate was open with pass" in text
+        assert "convert-10</a>; its receipt is valid, signed by the runner" in text
+        assert "No source of its own is from that run" in text
+    retire_suite(suite_id=gate_suite(record), actor=person, reason="It leaked")
+    text = client.get(f"/p/{project.slug}/memory/{record.number}/").content.decode()
+    assert "No evaluation stands behind it" in text
+
+
+def gate_suite(record: Record) -> UUID:
+    return UUID(PromotionRequest.objects.get(record=record, state="open").gate["suite"])
 
 
 def test_only_a_person_grants_tools(project: Project, agent: Actor) -> None:

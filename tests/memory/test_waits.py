@@ -4,7 +4,7 @@ import pytest
 
 from memory.domain.terms import Answer
 from memory.models import PromotionRequest, Record
-from memory.requests import PROMOTION, request_promotion
+from memory.requests import PROMOTION, CannotAnswer, request_promotion
 from tests.make import make_person
 from tests.memory.make import CAP, answer, cite, make_fact, make_source, make_verified, propose
 from verel_site.access.actors import SYSTEM, Actor
@@ -48,6 +48,27 @@ def test_a_refusal_in_the_inbox_keeps_its_reason(project: Project, curator: Acto
     record.refresh_from_db()
     assert record.standing == "refused"
     assert record.refusals.get().reason == "It has none"
+
+
+def test_an_edit_and_a_merge_are_given_in_the_inbox_with_their_fields(
+    project: Project, curator: Actor
+) -> None:
+    other = make_fact(project, "A pump stands in the first ward")
+    record, item = ask(project)
+    for into, code in ((str(other.pk), "no id"), ("", "nothing"), (str(record.record_id), "self")):
+        with pytest.raises(CannotAnswer):
+            give(item, curator, "merge", into=into, merge_reason=code)
+    give(item, curator, "merge", into=str(other.record_id), merge_reason="The same")
+    record.refresh_from_db()
+    assert record.suppressed_by == other
+    capped, item = ask(project, "The cap is 45 mg")
+    give(item, curator, "edit", edit_text="The cap is 45 mg under 40 kg", scope="global")
+    made = Record.objects.get(supersedes=capped)
+    assert (made.text, made.trust, made.scope) == (
+        "The cap is 45 mg under 40 kg",
+        "verified",
+        "global",
+    )
 
 
 def test_an_answer_on_the_records_page_settles_the_item(project: Project, curator: Actor) -> None:
