@@ -48,6 +48,15 @@ GLYPHS: Final = {
     JobState.CANCELLED.value: "skip",
     JobState.FAILED.value: "fail",
 }
+# What a claim came to, as a glyph and a word.
+END_WORDS: Final = {
+    "new": ("pass", "Written"),
+    "support": ("pass", "Support"),
+    "held": ("warn", "Held"),
+    "suppressed": ("skip", "Suppressed"),
+    Fate.REFUSED.value: ("fail", "Refused"),
+    Fate.DROPPED.value: ("skip", "Dropped"),
+}
 BECAME_WORDS: Final = {
     "new": "new record",
     "support": "support for one that says it already",
@@ -83,7 +92,8 @@ class ClaimLine:
     score: float | None
     scorer: str
     precise: bool
-    fate: str
+    glyph: str
+    word: str
     told: str
     label: str
     href: str
@@ -137,8 +147,15 @@ class Shown:
         return any(tab.count for tab in self.tabs)
 
     @property
-    def seconds(self) -> float:
-        return self.took.total_seconds() if self.took else 0.0
+    def duration(self) -> str:
+        """5.2 s, 3 min 20 s, 1 h 10 min."""
+        seconds = self.took.total_seconds() if self.took else 0.0
+        minutes = int(seconds) // 60
+        if minutes < 1:
+            return f"{seconds:.1f} s"
+        if minutes < 60:
+            return f"{minutes} min {int(seconds) % 60} s"
+        return f"{minutes // 60:,} h {minutes % 60} min"
 
 
 @dataclass(frozen=True)
@@ -226,7 +243,9 @@ def _show(job: Consolidation, slug: str, query: Mapping[str, str]) -> Shown:
         job=job,
         glyph=GLYPHS[job.state],
         trigger=TRIGGER_WORDS[job.trigger],
-        funnel=draw_funnel([(name, job.count(name)) for name in FUNNEL]),
+        funnel=draw_funnel(
+            [(name, job.count(name)) for name in FUNNEL], over=job.state == JobState.DONE.value
+        ),
         steps=tuple(_step(job, step) for step in Step),
         drop=1 - job.count("salient") / episodes if episodes else None,
         took=end - job.started_at if job.started_at else None,
@@ -291,7 +310,10 @@ def _step(job: Consolidation, step: Step) -> StepLine:
         return StepLine(STEP_WORDS[step], "done", _tell(job, step))
     if place > at or job.state == JobState.WAITING.value:
         return StepLine(STEP_WORDS[step], "ahead", "")
-    return StepLine(STEP_WORDS[step], "now", f"{job.done:,} of {job.total:,}")
+    how_far = f"{job.done:,} of {job.total:,}"
+    if not job.is_open:
+        return StepLine(STEP_WORDS[step], "stopped", f"stopped after {how_far}")
+    return StepLine(STEP_WORDS[step], "now", how_far)
 
 
 def _many(count: int, noun: str) -> str:
@@ -302,8 +324,10 @@ def _tell(job: Consolidation, step: Step) -> str:
     count = job.count
     return {
         Step.SALIENCE: f"{count('salient'):,} of {count('episodes'):,} kept, {count('hard'):,} for surprise",
-        Step.EXTRACT: f"{_many(count('candidates'), 'claim')}, with the rules",
-        Step.INDUCE: "issues of one kind, component and width",
+        Step.EXTRACT: f"{_many(count('candidates') - count('rules'), 'claim')} of single episodes",
+        Step.INDUCE: (
+            f"{_many(count('rules'), 'rule')} of issues of one kind, component and width, seen twice"
+        ),
         Step.ENTAIL: f"{count('entailed'):,} borne out, {count('precise'):,} precisely, {count('dropped'):,} dropped",
         Step.MERGE: f"{_many(count('merged'), 'claim')} left, each saying another thing",
         Step.CONFLICT: f"{count('conflicts'):,} under a disputed key",
@@ -317,6 +341,7 @@ def _tell(job: Consolidation, step: Step) -> str:
 
 def _claim(row: Candidate, slug: str) -> ClaimLine:
     record = row.record
+    glyph, word = END_WORDS.get(row.became or row.fate, ("pass", "Written"))
     return ClaimLine(
         kind=row.kind,
         text=row.text,
@@ -325,7 +350,8 @@ def _claim(row: Candidate, slug: str) -> ClaimLine:
         score=row.score,
         scorer=row.scorer,
         precise=row.precise,
-        fate=row.fate,
+        glyph=glyph,
+        word=word,
         told=BECAME_WORDS.get(row.became, "") or row.why,
         label=record.label if record else "",
         href=reverse("memory-record", args=[slug, record.number]) if record else "",

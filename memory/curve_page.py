@@ -106,7 +106,7 @@ def _type(item: ItemType, fit: CurveFit | None, in_use: CurveAdoption | None) ->
     default = TABLE[item]
     word = "default" if in_use else "default, in use"
     drawn = [Drawn(default, word, "curve soft" if in_use else "curve")]
-    numbers = [_numbers("Default", default, "" if in_use else "in use, fitted to no log")]
+    numbers = [_numbers("Default", default, "" if in_use else "in use; no log was fitted to it")]
     if in_use is not None:
         drawn.append(Drawn(in_use.curve, "in use", "curve"))
         note = f"in use, adopted by {in_use.by_name}"

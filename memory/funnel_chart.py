@@ -12,9 +12,10 @@ TOP, FOOT, SIDE = 30, 40, 44
 
 
 def draw_funnel(
-    stages: Sequence[tuple[str, int]], *, across: int = 760, down: int = 220
+    stages: Sequence[tuple[str, int]], *, over: bool = True, across: int = 760, down: int = 220
 ) -> SafeString:
-    """A column for each (name, count), as high as its count; between two the share that went on."""
+    """A column for each (name, count), as high as its count; between two the share that went on. Of
+    one that is not over, what nothing has reached yet has no share."""
     most = max((count for _, count in stages), default=0) or 1
     pitch = (across - 2 * SIDE) / max(1, len(stages) - 1)
     middle, room = TOP + (down - TOP - FOOT) / 2, down - TOP - FOOT
@@ -30,7 +31,7 @@ def draw_funnel(
             parts.append(
                 _slope(x + COLUMN / 2, tall, x + pitch - COLUMN / 2, half(following), middle)
             )
-            if count:
+            if count and (following or over):
                 share = (
                     f"{round(100 * following / count)}\N{NO-BREAK SPACE}%"
                     if following <= count

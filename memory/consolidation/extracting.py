@@ -128,7 +128,8 @@ def induce(job: Consolidation) -> Window:
     found = _clusters(observe(episodes))
 
     def write() -> Counter[str]:
-        return Counter(candidates=_grow(job, found))
+        rules = _grow(job, found)
+        return Counter(candidates=rules, rules=rules)
 
     return Window(episodes[-1].position, len(episodes), write)
 

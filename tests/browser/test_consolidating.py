@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 from memory.consolidation.jobs import LeaseLost, advance
 from memory.consolidation_models import Consolidation
 from memory.domain.consolidation import Step
+from memory.models import CurveFit
 from tests.browser.conftest import OpenAs
 from tests.browser.pages import PHONE, assert_reachable, visit, wait_until_heard
 from tests.make import make_user
@@ -79,4 +80,32 @@ def test_one_is_called_off_and_the_next_followed_to_its_funnel(
     page.go_back()
     page.set_viewport_size(PHONE)
     expect(page.locator("#consolidation-funnel")).to_be_visible()
+    assert_reachable(page)
+
+
+def test_a_curator_adopts_what_was_fitted_beside_the_default_and_goes_back(
+    open_as: OpenAs, project: Project, address: str
+) -> None:
+    CurveFit.objects.create(
+        project=project, item_type="ui_fix", base_days=30.0, beta=0.9, trials=900, spread=5.0,
+        log_likelihood=-400.0, default_log_likelihood=-450.0, log=[[3.0, 80.0, 100.0]],
+    )  # fmt: skip
+    page = open_as(make_user(project, Role.CURATOR, name="ines"))
+    visit(page, f"{address}/p/pump/memory/curves/")
+    chart = page.get_by_role("region", name="Curves: UI fix")
+    expect(chart).to_contain_text("as fitted")
+    # The fitted curve is drawn, and not in a colour that is none.
+    stroke = chart.locator("path.lane").evaluate("path => getComputedStyle(path).stroke")
+    assert stroke.startswith("rgb")
+    assert_reachable(page)
+    page.get_by_label("Why UI fix fades as fitted").fill("A year of contexts")
+    page.keyboard.press("Enter")
+    expect(chart).not_to_contain_text("as fitted")
+    expect(page.get_by_text("in use, adopted by ines")).to_be_visible()
+    wait_until_heard(page)
+    page.get_by_label("Why UI fix fades by default").fill("Too few wards")
+    page.get_by_role("button", name="Back to the default").click()
+    expect(page.get_by_text("Too few wards")).to_be_visible()
+    expect(chart).to_contain_text("default, in use")
+    page.set_viewport_size(PHONE)
     assert_reachable(page)

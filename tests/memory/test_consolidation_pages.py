@@ -170,11 +170,11 @@ def dispute(project: Project, user: User) -> tuple[Record, Record]:
     """One that is verified and speaks, and one that contradicts it and waits."""
     speaks = make_verified(
         project,
-        f"The cap is 45 mg {HOSTILE}",
+        "The cap is 45 mg <script>alert(1)</script>",
         actor_of_user(user),
         **CAP,
         object="45 mg",
-        evidence=cite(make_source(project), quote="45 held"),
+        evidence=cite(make_source(project), quote=f"45 held {HOSTILE}"),
     )
     held = propose(
         project, "The cap is 50 mg", **CAP, object="50 mg", evidence=cite(make_source(project))
