@@ -1,7 +1,7 @@
 """The page of one record, which is also where its promotion is reviewed: what it says, what speaks
 for it, what it collides with, how it fades, and what people did."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -39,7 +39,7 @@ from memory.proposal_rail import (
     read_waiting,
     title_of,
 )
-from memory.review import Review, read_review
+from memory.review import Review, read_review, read_words
 from memory.skill_files import SkillFiles, read_skill_files
 from memory.storage.recall_index import find_words
 from memory.word_changes import Piece, compare_words
@@ -149,6 +149,7 @@ class EvidenceRow:
     href: str
     place: str
     quote: str
+    words: str
     source: str
     score: float | None
     agrees: bool
@@ -312,6 +313,7 @@ def read_record_page(
         PromotionRequest.objects.filter(record=record).order_by("-created_at")[:SHOWN_HISTORY]
     )
     request = next((one for one in requests if one.state == RequestState.OPEN.value), None)
+    said = read_words(evidence)
     runs = {row.run_id for row in evidence if row.agrees}
     scores = [row.score for row in evidence if row.score is not None and row.agrees]
     return RecordPage(
@@ -320,7 +322,7 @@ def read_record_page(
         line=line_of(record, now, curves),
         pieces=compare_words(_said_before(record, rivals), title_of(record)),
         ladder=_ladder(record),
-        evidence=tuple(_evidence_row(row) for row in evidence[:SHOWN_EVIDENCE]),
+        evidence=tuple(_evidence_row(row, said) for row in evidence[:SHOWN_EVIDENCE]),
         evidence_digest=evidence_digest(list_evidence(record)).hex(),
         runs=len(runs),
         entailment=max(scores, default=None),
@@ -414,11 +416,12 @@ def _ladder(record: Record) -> tuple[Rung, ...]:
     )
 
 
-def _evidence_row(row: Evidence) -> EvidenceRow:
+def _evidence_row(row: Evidence, said: Mapping[UUID, str]) -> EvidenceRow:
     return EvidenceRow(
         href=reverse("event", args=[row.event_id]),
         place=f"r-{row.run.number} / {row.seq:,}",
         quote=row.quote,
+        words=said.get(row.event_id, ""),
         source=row.source,
         score=row.score,
         agrees=row.agrees,

@@ -7,11 +7,15 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from django.db.models.functions import Length
 from django.urls import reverse
 from django.utils import timezone
 
+from branches.domain.telling import tell_event
+from branches.models import Event
+from branches.selectors.events import stored_event
 from memory.domain.terms import RequestState
-from memory.models import PromotionRequest
+from memory.models import Evidence, PromotionRequest
 from memory.requests import PROMOTION, gate_fault
 from verdicts.models import GateDecision, Report, Suite
 from verel_site.access.actors import Actor
@@ -27,6 +31,11 @@ ANSWERED: Final = {
     "bury": "buried it",
     "defer": "deferred it",
 }
+
+
+# Of so many events, and of none that is longer, a line is read for the reviewer.
+MAX_WORDS: Final = 12
+MAX_PAYLOAD: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,16 @@ class Review:
     @property
     def follows(self) -> bool:
         return bool(self.seen)
+
+
+def read_words(evidence: Sequence[Evidence]) -> dict[UUID, str]:
+    """What the events say that were cited without a quote, in one line each."""
+    silent = [row.event_id for row in evidence if not row.quote][:MAX_WORDS]
+    if not silent:
+        return {}
+    rows = Event.objects.filter(project_id=evidence[0].project_id, event_id__in=silent)
+    short = rows.annotate(size=Length("payload")).filter(size__lte=MAX_PAYLOAD)
+    return {row.event_id: tell_event(stored_event(row)).text for row in short}
 
 
 def read_review(

@@ -107,6 +107,8 @@ def test_a_record_tells_evidence_conflicts_history_and_decay(
     text = page(client, project, f"{new.number}/")
     assert f'href="/events/{event.event_id}/"' in text
     assert "Dose = 50mg" in text
+    bare = make_fact(project, "It held", evidence=cite(make_source(project, "The cap held <b>")))
+    assert "The cap held &lt;b&gt;" in page(client, project, f"{bare.number}/"), "its own words"
     assert "<del>45</del>" in text
     assert "<ins>50</ins>" in text
     assert "suppressed, kept in history" in text
