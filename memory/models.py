@@ -12,6 +12,7 @@ from memory.consolidation_models import Consolidation as Consolidation
 from memory.consolidation_models import KnownFault as KnownFault
 from memory.consolidation_models import SalientEpisode as SalientEpisode
 from memory.curve_models import CurveAdoption as CurveAdoption
+from memory.domain.readings import strip_hidden
 from memory.domain.strength import TABLE, Curve, Curves, curve_of
 from memory.domain.terms import (
     Answer,
@@ -167,7 +168,7 @@ class Record(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.label} {self.text[:60]}"
+        return f"{self.label} {strip_hidden(self.text[:60])}"
 
     @property
     def label(self) -> str:

@@ -39,6 +39,7 @@ from memory.proposal_rail import (
     read_waiting,
     title_of,
 )
+from memory.provenance import FALLS, Past, Provenance, read_past, tell_provenance
 from memory.review import Review, read_review, read_words
 from memory.skill_files import SkillFiles, read_skill_files
 from memory.storage.recall_index import find_words
@@ -46,7 +47,6 @@ from memory.word_changes import Piece, compare_words
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Right
-from verel_site.audit.models import AuditEntry
 from verel_site.inbox.decisions import UNDO_SECONDS
 from verel_site.kit.moments import tell_moment
 from verel_site.kit.refusals import NotFound
@@ -55,6 +55,11 @@ KIND_ICONS: Final = {
     Kind.FACT.value: "bookmark",
     Kind.RULE.value: "gavel",
     Kind.SKILL.value: "book-open",
+}
+KIND_WORDS: Final = {
+    Kind.FACT.value: "Facts",
+    Kind.RULE.value: "Design rules",
+    Kind.SKILL.value: "Skills",
 }
 ITEM_WORDS: Final = {
     "security": "security",
@@ -70,10 +75,6 @@ TOLD: Final = {
     "reject": "refuses it for ever",
     "bury": "buries it",
     "defer": "defers it",
-}
-FALLS: Final = {
-    "memory.regress": "What verified it fails: it fell back",
-    "memory.prune": "It faded, and was buried",
 }
 SHOWN_EVIDENCE: Final = 40
 SHOWN_USES: Final = 24
@@ -215,6 +216,7 @@ class RecordPage:
     project: Project
     record: Record
     line: RecordLine
+    provenance: Provenance
     pieces: tuple[Piece, ...]
     ladder: tuple[Rung, ...]
     evidence: tuple[EvidenceRow, ...]
@@ -247,6 +249,10 @@ class RecordPage:
     def title(self) -> str:
         # No words of an agent's: a title is no place where they could be made visible.
         return f"{self.line.kind} {self.line.label}"
+
+    @property
+    def kind_word(self) -> str:
+        return KIND_WORDS[self.record.kind]
 
     @property
     def floor(self) -> float:
@@ -292,6 +298,7 @@ def read_record_page(
     draft: Draft | None = None,
     decided: int = 0,
     seen: str = "",
+    against: str = "",
 ) -> RecordPage:
     """Everything that a decision about a record needs. A constant number of queries. `seen` is the
     id of the request that the reader has before them; what became of it is told."""
@@ -315,11 +322,19 @@ def read_record_page(
     request = next((one for one in requests if one.state == RequestState.OPEN.value), None)
     said = read_words(evidence)
     runs = {row.run_id for row in evidence if row.agrees}
+    past = read_past(record)
     scores = [row.score for row in evidence if row.score is not None and row.agrees]
     return RecordPage(
         project=project,
         record=record,
         line=line_of(record, now, curves),
+        provenance=tell_provenance(
+            record,
+            slug=project.slug,
+            past=past,
+            evidence=evidence,
+            strength=record.strength(now, curves),
+        ),
         pieces=compare_words(_said_before(record, rivals), title_of(record)),
         ladder=_ladder(record),
         evidence=tuple(_evidence_row(row, said) for row in evidence[:SHOWN_EVIDENCE]),
@@ -329,12 +344,12 @@ def read_record_page(
         rivals=tuple(line_of(row, now, curves) for row in rivals),
         near=tuple(line_of(row, now, curves) for row in _read_near(record)),
         refusals=tuple(_read_refusals(record)),
-        skill=read_skill_files(record, rivals),
+        skill=read_skill_files(record, slug=project.slug, against=against),
         decay=draw_decay(
             fading_of(record, now, curves, evidence=evidence, retrievals=retrievals, fit=fit)
         ),
         curve_words=_curve_words(record, record.curve(curves), fit),
-        history=_history(record, evidence, requests),
+        history=_history(record, evidence, requests, past),
         uses=tuple(_use(row, project.slug) for row in retrievals[:NEIGHBOURS]),
         request=request,
         waiting=read_waiting(project, record),
@@ -513,7 +528,10 @@ def _curve_words(record: Record, curve: Curve, fit: CurveFit | None) -> str:
 
 
 def _history(
-    record: Record, evidence: Sequence[Evidence], requests: Sequence[PromotionRequest]
+    record: Record,
+    evidence: Sequence[Evidence],
+    requests: Sequence[PromotionRequest],
+    past: Past,
 ) -> tuple[Happening, ...]:
     told = [
         Happening(record.created_at, f"{record.by_name} proposed it", record.by_kind == "person")
@@ -534,25 +552,16 @@ def _history(
         for request in requests
         if request.state == RequestState.VOID.value and request.closed_at
     ]
-    for decision in PromotionDecision.objects.filter(record=record).order_by("-created_at")[:20]:
+    for decision in past.decisions:
+        if decision.record_id != record.pk:
+            continue
         words = f"{decision.by_name} {TOLD[decision.answer]}"
         told.append(Happening(decision.created_at, words, True, decision.reason))
         if decision.undone_at is not None:
             undone = f"{decision.undone_by} takes that back"
             told.append(Happening(decision.undone_at, undone, True, decision.undone_reason))
-    told += _read_falls(record)
+    told += [Happening(row.at, FALLS[row.action], reason=row.reason) for row in past.falls]
     return tuple(sorted(told, key=lambda one: one.at, reverse=True)[:SHOWN_HISTORY])
-
-
-def _read_falls(record: Record) -> list[Happening]:
-    """What befell it without a decision: it fell back, or faded out of sight."""
-    rows = AuditEntry.objects.filter(
-        project_id=record.project_id, subject=f"record:{record.record_id}", action__in=FALLS
-    )
-    return [
-        Happening(row.at, FALLS[row.action], reason=row.reason)
-        for row in rows.order_by("-number")[:SHOWN_HISTORY]
-    ]
 
 
 def _use(row: Retrieval, slug: str) -> Use:

@@ -2,29 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 from uuid import UUID
 
 from django.db.models import Q
 
-from branches.domain.search_query import parse_query
 from branches.selectors.listings import Page, cut
 from memory.consolidation_models import Consolidation
 from memory.domain.terms import IntentionState, Kind, RequestState, Standing, Trust
 from memory.models import Assembly, Intention, PromotionRequest, Record
 from memory.querysets import RecordQuerySet
-from memory.storage.recall_index import find_words
+from memory.record_search import search_records
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
 from verel_site.kit.cursors import moment_cursor, read_moment_cursor
 from verel_site.kit.refusals import BadInput, NotFound
 
-MAX_MATCHES: Final = 2_000
-
 
 @dataclass(frozen=True)
 class RecordFilter:
-    """Empty fields filter nothing. `text` is a query in the words of `domain.search_query`."""
+    """Empty fields filter nothing. `text` is what `memory.record_search` reads."""
 
     kind: str = ""
     trust: str = ""
@@ -33,16 +29,15 @@ class RecordFilter:
     text: str = ""
 
     def narrow(self, project_id: UUID, rows: RecordQuerySet) -> RecordQuerySet:
+        found = search_records(project_id=project_id, text=self.text)
+        rows = rows if found is None else rows.filter(position__in=found.positions)
+        return self.narrow_fields(rows)
+
+    def narrow_fields(self, rows: RecordQuerySet) -> RecordQuerySet:
+        """By everything but the text."""
         named = {"kind": self.kind, "trust": self.trust, "standing": self.standing}
-        wanted = {name: value for name, value in (named | {"scope": self.scope}).items() if value}
-        rows = rows.filter(**wanted)
-        if not self.text.strip():
-            return rows
-        clauses = parse_query(self.text).clauses
-        if not any(not clause.negated for clause in clauses):
-            return rows.none()
-        found = find_words(project_id=project_id, clauses=clauses, limit=MAX_MATCHES)
-        return rows.filter(position__in=found)
+        named["scope"] = self.scope
+        return rows.filter(**{name: value for name, value in named.items() if value})
 
 
 def read_filter(query: Mapping[str, str], *, kind: str = "") -> RecordFilter:

@@ -1,5 +1,7 @@
 """Taking an answer about a record back: at once without a reason, later with one."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
@@ -7,15 +9,21 @@ from django.utils import timezone
 
 from memory.domain.terms import Answer, RequestState
 from memory.models import PromotionDecision, PromotionRequest, Record
-from memory.promotion import ReasonNeeded, demand_person
-from memory.requests import PROMOTION, list_conflicts, open_request, refresh_others
+from memory.promotion import MAX_BULK, ReasonNeeded, demand_person
+from memory.requests import (
+    PROMOTION,
+    CannotAnswer,
+    list_conflicts,
+    open_request,
+    refresh_others,
+)
 from memory.states import has_moved, put_back
 from verel_site.access.actors import Actor
 from verel_site.access.projects import lock_project
 from verel_site.access.rights import Right
 from verel_site.audit.ledger import record_act
 from verel_site.inbox.decisions import UNDO_SECONDS, CannotUndo, withdraw_decision
-from verel_site.kit.refusals import NotFound
+from verel_site.kit.refusals import NotFound, Refusal
 
 
 @transaction.atomic
@@ -49,10 +57,39 @@ def undo_promotion(*, decision_id: int, actor: Actor, reason: str = "") -> Promo
     return decision
 
 
+@dataclass(frozen=True)
+class Undone:
+    """What came of one decision of several: `refusal` is None where it was taken back."""
+
+    decision_id: int
+    refusal: Refusal | None
+
+
+@transaction.atomic
+def undo_many(*, decision_ids: Iterable[int], actor: Actor, reason: str = "") -> list[Undone]:
+    """One transaction, and a result for each: the last answer first, since it stands on those
+    before it. What cannot be taken back is left as it is, and told."""
+    told = sorted(set(decision_ids), reverse=True)
+    if not 1 <= len(told) <= MAX_BULK:
+        raise CannotAnswer(f"1 to {MAX_BULK} decisions at once.", pointer="/decisions")
+    rows = []
+    for decision_id in told:
+        try:
+            with transaction.atomic():
+                undo_promotion(decision_id=decision_id, actor=actor, reason=reason)
+            rows.append(Undone(decision_id, None))
+        except Refusal as refusal:
+            rows.append(Undone(decision_id, refusal))
+    return rows
+
+
 def take_back_promotion(decision: PromotionDecision, actor: Actor, reason: str) -> None:
     """The undoing itself, in the caller's transaction; who may is the caller's matter."""
     record, request = decision.record, decision.request
     lock_project(project_id=decision.project_id)
+    decision.refresh_from_db(fields=["undone_at"])
+    if decision.undone_at is not None:
+        raise CannotUndo("It was taken back already.")
     later = PromotionDecision.objects.filter(record=record, undone_at=None, pk__gt=decision.pk)
     if later.exists() or "changed" not in decision.moved or has_moved(decision.moved):
         raise CannotUndo(f"{record.label} has moved since.")

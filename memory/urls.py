@@ -7,6 +7,7 @@ from memory.views import consolidations, curves, records
 urlpatterns = [
     path("p/<slug:slug>/memory/", records.record_list, name="memory"),
     path("p/<slug:slug>/memory/decide/", records.decide_picked, name="memory-decide"),
+    path("p/<slug:slug>/memory/undo/", records.undo_given, name="memory-undo"),
     path("p/<slug:slug>/memory/<int:number>/", records.record, name="memory-record"),
     path("p/<slug:slug>/memory/<int:number>/decide/", records.decide, name="memory-record-decide"),
     path("p/<slug:slug>/memory/<int:number>/undo/", records.undo, name="memory-record-undo"),

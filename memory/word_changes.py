@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +11,7 @@ _PART: Final = re.compile(r"\s+|[^\s]+")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Words of a statement; `change` is del, ins or empty."""
+    """Words of a statement; `change` is del, ins, mark or empty."""
 
     text: str
     change: str = ""
@@ -22,8 +23,7 @@ def compare_words(before: str, after: str) -> tuple[Piece, ...]:
         return (Piece(after),)
     left, right = _PART.findall(before), _PART.findall(after)
     pieces: list[Piece] = []
-    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
-    for tag, a, b, c, d in matcher.get_opcodes():
+    for tag, a, b, c, d in _opcodes(left, right):
         if tag in ("delete", "replace"):
             pieces.append(Piece("".join(left[a:b]), "del"))
         if tag in ("insert", "replace"):
@@ -31,3 +31,21 @@ def compare_words(before: str, after: str) -> tuple[Piece, ...]:
         if tag == "equal":
             pieces.append(Piece("".join(right[c:d])))
     return tuple(pieces)
+
+
+def mark_words(one: str, other: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
+    """Both statements, with what they differ in marked alike: neither is the better one yet."""
+    left, right = _PART.findall(one), _PART.findall(other)
+    ours: list[Piece] = []
+    theirs: list[Piece] = []
+    for tag, a, b, c, d in _opcodes(left, right):
+        change = "" if tag == "equal" else "mark"
+        if a < b:
+            ours.append(Piece("".join(left[a:b]), change))
+        if c < d:
+            theirs.append(Piece("".join(right[c:d]), change))
+    return tuple(ours), tuple(theirs)
+
+
+def _opcodes(left: list[str], right: list[str]) -> Sequence[tuple[str, int, int, int, int]]:
+    return difflib.SequenceMatcher(None, left, right, autojunk=False).get_opcodes()

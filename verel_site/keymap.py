@@ -70,6 +70,7 @@ _GROUPS: Final = (
         (
             Act("rows.next", "j", "Next row", scripted=True),
             Act("rows.previous", "k", "Previous row", scripted=True),
+            Act("rows.pick", "x", "Pick the row", scripted=True),
         ),
         frozenset({"run", "inbox", "memory", "pages"}),
     ),

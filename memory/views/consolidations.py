@@ -4,14 +4,16 @@ from typing import Final
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from memory.consolidation.jobs import cancel_consolidation, order_consolidation
 from memory.consolidation_page import find_number, read_consolidation_page
 from memory.contradiction_page import read_contradiction_page
 from memory.contradictions import Side, settle_contradiction
+from memory.given_answers import read_given, read_ids
 from memory.promotion import demand_person
 from verel_site.access.projects import get_project, request_actor
 from verel_site.kit.htmx import render_page
@@ -72,7 +74,9 @@ def cancel(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 def contradictions(request: HttpRequest, slug: str) -> HttpResponse:
     actor = request_actor(request)
     project = get_project(actor=actor, slug=slug)
-    page = read_contradiction_page(actor=actor, project=project, older=request.GET.get("older", ""))
+    ids = read_ids(request.GET.get("done", ""))
+    given = read_given(actor=actor, project=project, ids=ids)
+    page = read_contradiction_page(actor=actor, project=project, query=request.GET, given=given)
     return render_page(request, "memory/contradictions.html", page)
 
 
@@ -84,16 +88,26 @@ def settle(request: HttpRequest, slug: str) -> HttpResponse:
     project = get_project(actor=actor, slug=slug)
     demand_person(actor, project.pk)
     reason = request.POST.get("reason", "").strip()[:MAX_REASON]
-    keep, against = _read_pair(request.POST.get("pair", ""))
+    query = QueryDict(request.POST.get("query", ""), mutable=True)
+    told = request.POST.get("pair", "")
+    keep, against = _read_pair(told)
     try:
-        settle_contradiction(actor=actor, keep=keep, against=against, reason=reason)
+        done = settle_contradiction(actor=actor, keep=keep, against=against, reason=reason)
     except (Forbidden, NotFound):
         raise
     except Refusal as refusal:
         fault = f"{refusal.title}. {refusal.detail}"
-        page = read_contradiction_page(actor=actor, project=project, fault=fault, reason=reason)
+        page = read_contradiction_page(
+            actor=actor,
+            project=project,
+            query=query,
+            fault=fault,
+            reason=reason,
+            at=request.POST.get("dispute", ""),
+        )
         return render_page(request, "memory/contradictions.html", page, status=refusal.status)
-    return redirect("memory-contradictions", project.slug)
+    query["done"] = str(done.decision.pk)
+    return redirect(f"{reverse('memory-contradictions', args=[slug])}?{query.urlencode()}")
 
 
 def _read_pair(told: str) -> tuple[Side, Side]:

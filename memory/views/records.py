@@ -1,6 +1,8 @@
 """The pages of memory: the list with its bulk decisions, one record with its review, a context."""
 
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -12,27 +14,26 @@ from django.views.decorators.http import require_GET, require_POST
 from memory.context_page import read_context_page
 from memory.domain.terms import Answer
 from memory.edits import make_edit
-from memory.models import PromotionRequest, Record
-from memory.promotion import Row, Said, decide_many, decide_promotion, decide_record, demand_person
-from memory.record_list import Told, read_record_list
+from memory.given_answers import read_given, read_ids, tell_rows
+from memory.models import PromotionDecision, PromotionRequest, Record
+from memory.promotion import Said, decide_many, decide_promotion, decide_record, demand_person
+from memory.record_list import read_focus, read_record_list
 from memory.record_page import Draft, read_record_page
 from memory.requests import next_after, refresh_asked
 from memory.skills import read_archive
-from memory.undoing import undo_promotion
+from memory.undoing import undo_many, undo_promotion
 from memory.views.archives import send_archive
+from verel_site.access.actors import Actor
 from verel_site.access.models import Project
 from verel_site.access.projects import get_project, request_actor
 from verel_site.kit.cursors import read_int
-from verel_site.kit.htmx import render_page
+from verel_site.kit.htmx import asked_partial, render_page
 from verel_site.kit.refusals import BadInput, Forbidden, NotFound, Refusal
 
 BULK: Final = (Answer.PROMOTE, Answer.DEMOTE, Answer.REJECT, Answer.BURY)
-DONE_WORDS: Final = {
-    Answer.PROMOTE: "promoted",
-    Answer.DEMOTE: "demoted",
-    Answer.REJECT: "refused for ever",
-    Answer.BURY: "buried",
-}
+NEEDS_REASON: Final = (Answer.DEMOTE, Answer.REJECT)
+LIST_PARTIALS: Final = frozenset({"memory-focus"})
+LIST: Final = "memory/record_list.html"
 MAX_TEXT: Final = 4_000
 
 
@@ -41,44 +42,88 @@ MAX_TEXT: Final = 4_000
 def record_list(request: HttpRequest, slug: str) -> HttpResponse:
     actor = request_actor(request)
     project = get_project(actor=actor, slug=slug)
-    page = read_record_list(actor=actor, project=project, query=request.GET)
-    return render_page(request, "memory/record_list.html", page)
+    if asked_partial(request, LIST_PARTIALS):
+        focus = read_focus(actor=actor, project=project, query=request.GET)
+        return render_page(request, LIST, focus, partials=LIST_PARTIALS)
+    ids = read_ids(request.GET.get("done", ""))
+    given = read_given(actor=actor, project=project, ids=ids)
+    page = read_record_list(actor=actor, project=project, query=request.GET, given=given)
+    return render_page(request, LIST, page)
 
 
 @require_POST
 @login_required
 def decide_picked(request: HttpRequest, slug: str) -> HttpResponse:
-    """One answer about what was picked; what refuses it is told by name on the list."""
+    """One answer about what was picked. Where all of it is done the list comes back with its undo;
+    else with what refused, by name, still picked and the reason as it was typed."""
     actor = request_actor(request)
     project = get_project(actor=actor, slug=slug)
     demand_person(actor, project.pk)
     answer = _read_answer(request.POST, BULK)
-    reason = request.POST.get("reason", "").strip()
+    reason = request.POST.get("reason", "").strip()[:MAX_TEXT]
     said = [_read_pick(pick, answer, reason) for pick in request.POST.getlist("pick")]
-    query = QueryDict(request.POST.get("query", ""))
+    back = Back(actor, project, QueryDict(request.POST.get("query", "")), reason)
+    picked = {record_id for record_id, _ in said}
     if not said:
-        told = Told("Nothing was picked.", 0)
-        page = read_record_list(actor=actor, project=project, query=query, told=told, reason=reason)
-        return render_page(request, "memory/record_list.html", page, status=422)
+        return back.to_list(request, fault="Nothing was picked. Pick rows by their boxes.")
+    if answer in NEEDS_REASON and not reason:
+        word = "refuse" if answer is Answer.REJECT else answer.value
+        return back.to_list(request, fault=f"Say why. To {word} it takes a reason.", picked=picked)
     rows = decide_many(actor=actor, said=said)
-    told = _tell(rows, answer)
-    page = read_record_list(actor=actor, project=project, query=query, told=told, reason="")
-    return render_page(
-        request, "memory/record_list.html", page, status=409 if told.refused else 200
-    )
+    given = tell_rows(project=project, rows=rows, answer=answer)
+    if given.refused:
+        left = {row.record_id for row in rows if row.refusal is not None}
+        return back.to_list(request, given=given, picked=left, status=409)
+    return back.to_done(given.decisions)
 
 
-def _tell(rows: list[Row], answer: Answer) -> Told:
-    refused = [row for row in rows if row.refusal is not None]
-    named = Record.objects.filter(record_id__in=[row.record_id for row in refused])
-    labels = {record.record_id: record.label for record in named}
-    told = tuple(
-        (labels.get(row.record_id, "?"), f"{row.refusal.title}. {row.refusal.detail}")
-        for row in refused
-        if row.refusal is not None
-    )
-    done = len(rows) - len(refused)
-    return Told(f"{done} {DONE_WORDS[answer]}.", done, told)
+@require_POST
+@login_required
+def undo_given(request: HttpRequest, slug: str) -> HttpResponse:
+    """Takes back several answers at once; what does not go back is told by name."""
+    actor = request_actor(request)
+    project = get_project(actor=actor, slug=slug)
+    demand_person(actor, project.pk)
+    ids = read_ids(",".join(request.POST.getlist("decision")))
+    reason = request.POST.get("reason", "").strip()[:MAX_TEXT]
+    known = PromotionDecision.objects.filter(project=project, pk__in=ids)
+    if not ids or known.count() != len(set(ids)):
+        raise NotFound("There are no such decisions in this project.")
+    rows = undo_many(decision_ids=ids, actor=actor, reason=reason)
+    refused = [row.refusal for row in rows if row.refusal is not None]
+    back = Back(actor, project, QueryDict(request.POST.get("query", "")), reason)
+    if refused:
+        fault = f"{refused[0].title}. {refused[0].detail}"
+        given = read_given(actor=actor, project=project, ids=ids)
+        return back.to_list(request, fault=fault, given=given, status=refused[0].status)
+    if request.POST.get("back") == "contradictions":
+        return redirect(f"{reverse('memory-contradictions', args=[slug])}?done={_join(ids)}")
+    return back.to_done(ids)
+
+
+def _join(ids: Iterable[int]) -> str:
+    return ",".join(str(one) for one in ids)
+
+
+@dataclass(frozen=True)
+class Back:
+    """The list that a form came from."""
+
+    actor: Actor
+    project: Project
+    query: QueryDict
+    reason: str
+
+    def to_list(self, request: HttpRequest, *, status: int = 422, **more: Any) -> HttpResponse:
+        page = read_record_list(
+            actor=self.actor, project=self.project, query=self.query, reason=self.reason, **more
+        )
+        return render_page(request, LIST, page, status=status)
+
+    def to_done(self, ids: Iterable[int]) -> HttpResponse:
+        query = self.query.copy()
+        query["done"] = _join(ids)
+        return redirect(f"{reverse('memory', args=[self.project.slug])}?{query.urlencode()}")
 
 
 def _read_pick(pick: str, answer: Answer, reason: str) -> tuple[UUID, Said]:
@@ -109,6 +154,7 @@ def record(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         number=number,
         decided=decided,
         seen=request.GET.get("seen", ""),
+        against=request.GET.get("against", ""),
     )
     return render_page(request, "memory/record.html", page)
 

@@ -4,7 +4,8 @@
 //     <div data-row data-detail="/…/" [data-bad] [data-forks] [aria-expanded]>… <a data-row-link href="/…/">
 //
 // j k and the arrows move, e finds the next error, [ and ] the forks, h and l fold, Enter follows
-// the row's link. Choosing a row loads its detail and puts its link into the address bar.
+// the row's link. Choosing a row loads its detail and puts its link, or its data-address, into the
+// address bar. With data-links-open a click on a row's link follows it, as Enter does.
 const SETTLE_MS = 90;
 let waiting;
 let loading;
@@ -23,8 +24,8 @@ function load(list, row) {
     loading = row;
     // What fails is told by htmx's own events; the promise tells it once more, to nobody.
     window.htmx.ajax("GET", row.dataset.detail, { source: row, target, swap: "outerHTML" }).catch(() => {});
-    const link = linkOf(row);
-    if (link) history.replaceState(history.state, "", link.href);
+    const address = row.dataset.address ?? linkOf(row)?.href;
+    if (address) history.replaceState(history.state, "", address);
   }, SETTLE_MS);
 }
 
@@ -107,7 +108,7 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("a");
   if (link && !link.matches("[data-row-link]")) return;
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
-  if (link && !(list.dataset.detailTarget && row.dataset.detail)) return;
+  if (link && (list.hasAttribute("data-links-open") || !(list.dataset.detailTarget && row.dataset.detail))) return;
   if (link && event.isTrusted) event.preventDefault();
   if (!event.isTrusted) return;
   if (list.dataset.detailTarget) showDetail(list);

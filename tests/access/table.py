@@ -359,8 +359,9 @@ PAGES: Final[dict[str, Row]] = {
     ),
     "GET /p/<slug>/memory/": READ(),
     "POST /p/<slug>/memory/decide/": RIGHT(
-        Right.CURATE, body={"answer": "bury", "pick": "{record}:{record_digest}"}
+        Right.CURATE, ok=302, body={"answer": "bury", "pick": "{record}:{record_digest}"}
     ),
+    "POST /p/<slug>/memory/undo/": RIGHT(Right.CURATE, ok=404, body={"decision": "9999"}),
     "GET /p/<slug>/memory/<number>/": READ(at={"number": "record_number"}),
     "POST /p/<slug>/memory/<number>/decide/": RIGHT(
         Right.CURATE,

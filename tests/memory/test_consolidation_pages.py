@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from memory import contradiction_page
 from memory.consolidation_models import Candidate, Consolidation
 from memory.domain.terms import Answer
 from memory.models import PromotionDecision, Record
@@ -193,7 +194,7 @@ def test_both_sides_of_a_contradiction_stand_with_their_evidence(
     page = read(client, project, "contradictions/")
     assert "Waits for a person" in page
     assert "45 held" in page
-    assert "The cap is 50 mg" in page
+    assert "The cap is <mark>50</mark> mg" in page
     assert "<script>alert" not in page
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in page
     assert '<b class="num">1</b> contradiction' in page
@@ -276,3 +277,46 @@ def test_the_api_orders_tells_and_calls_off(project: Project) -> None:
     rest = client.get(f"/api/v1/memory/consolidations?after={listed['next']}").json()
     assert [(row["number"], row["state"]) for row in rest["results"]] == [(2, "working")]
     assert rest["next"] is None
+
+
+def test_who_waits_stands_before_what_was_settled_and_all_are_paged(
+    client: Client, project: Project, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contradiction_page, "PAGE", 2)
+    dispute(project, user)
+    for number in range(4):
+        named = {"subject": f"pump {number}", "predicate": "rate"}
+        make_fact(project, f"It runs at {number}", **named, object=f"{number}")
+        make_fact(project, f"It runs at {number + 1}", **named, object=f"{number + 1}")
+    seen: list[str] = []
+    tail = "contradictions/"
+    while tail:
+        shown = client.get(f"/p/{project.slug}/memory/{tail}").context["page"]
+        assert shown.waiting == 1
+        seen += [one.challenges.line.label for one in shown.disputes]
+        tail = shown.older_href.rpartition("/memory/")[2]
+    assert seen == ["f-2", "f-9", "f-7", "f-5", "f-3"]
+    alone = client.get(f"/p/{project.slug}/memory/contradictions/?show=waiting").context["page"]
+    assert [one.challenges.line.label for one in alone.disputes] == ["f-2"]
+    key = client.get(f"/p/{project.slug}/memory/contradictions/?key=pump+1|rate").context["page"]
+    assert [one.challenges.line.label for one in key.disputes] == ["f-5"]
+    for nonsense in ("?show=odd", "?older=odd-1", "?older=waiting-x"):
+        read(client, project, f"contradictions/{nonsense}", status=400)
+
+
+def test_a_settled_contradiction_is_taken_back_on_the_same_page(
+    client: Client, project: Project, user: User
+) -> None:
+    speaks, held = dispute(project, user)
+    told = {"pair": pair(held, speaks), "reason": "The sheet", "query": "show=waiting"}
+    done = post(client, project, "contradictions/settle/", **told)
+    assert "show=waiting" in done["Location"]
+    page = client.get(done["Location"]).content.decode()
+    assert "1 promoted." in page
+    decision = PromotionDecision.objects.latest("pk")
+    undo = {"decision": str(decision.pk), "back": "contradictions"}
+    back = post(client, project, "undo/", **undo)
+    assert "1 answer taken back." in client.get(back["Location"]).content.decode()
+    speaks.refresh_from_db()
+    held.refresh_from_db()
+    assert (speaks.standing, held.standing) == ("live", "held")

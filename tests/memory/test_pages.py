@@ -1,15 +1,19 @@
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from memory import proposals
+from memory import proposals, record_list
 from memory.domain.terms import Answer
-from memory.models import PromotionRequest, Record
+from memory.models import PromotionDecision, PromotionRequest, Record
 from memory.recall import assemble_context
+from memory.record_needs import NEEDS
 from memory.requests import request_promotion
 from memory.rules import make_rule
 from memory.word_changes import compare_words
@@ -27,6 +31,7 @@ from tests.memory.make import (
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
+from verel_site.inbox.decisions import UNDO_SECONDS
 
 pytestmark = pytest.mark.django_db
 HOSTILE = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}evil"
@@ -57,8 +62,11 @@ def test_the_list_tells_trust_and_standing_and_is_filtered(
     found = page(client, project, "?q=push")
     assert "Nurses" in found
     assert "50 mg</a>" not in found
-    assert "No record matches" in page(client, project, "?q=nowhere")
-    assert "No record matches" in page(client, project, "?q=-push")
+    assert "No record says “nowhere”" in page(client, project, "?q=nowhere")
+    assert "No record says “-push”" in page(client, project, "?q=-push")
+    assert "No record matches" in page(client, project, "?standing=refused")
+    outside = page(client, project, "?q=push&trust=verified")
+    assert "1 record matches without the filters" in outside
     page(client, project, "?trust=odd", status=400)
 
 
@@ -74,27 +82,160 @@ def test_older_records_are_a_page_away(client: Client, project: Project) -> None
     assert "Ward 0 has" in page(client, project, "?older=3")
 
 
-def test_bulk_tells_what_was_refused_by_name_and_keeps_the_filters(
+def pick(*records: Record) -> list[str]:
+    return [f"{record.record_id}:{bytes(record.digest).hex()}" for record in records]
+
+
+def bulk(client: Client, project: Project, said: str, picked: list[str], **more: str) -> Any:
+    form = {"answer": said, "pick": picked, **more}
+    return client.post(f"/p/{project.slug}/memory/decide/", form)
+
+
+def test_bulk_tells_what_was_refused_by_name_and_keeps_filters_and_picks(
     client: Client, project: Project
 ) -> None:
     good, other = make_fact(project, "Ward 1 has a pump"), make_fact(project, "Ward 2 has none")
-    form = {
-        "answer": "bury",
-        "pick": [
-            f"{good.record_id}:{bytes(good.digest).hex()}",
-            f"{other.record_id}:{'00' * 32}",
-        ],
-        "query": "standing=live",
-    }
-    response = client.post(f"/p/{project.slug}/memory/decide/", form)
+    stale = f"{other.record_id}:{'00' * 32}"
+    response = bulk(client, project, "bury", [*pick(good), stale], query="standing=live")
     text = response.content.decode()
     assert response.status_code == 409
-    assert "1 buried." in text
-    assert "f-2:" in text
+    assert "1 buried. 1 stayed as it was." in text
+    assert "f-2</a>: What you looked at has moved" in text
     assert "Ward 1 has a pump" not in text
-    assert client.post(f"/p/{project.slug}/memory/decide/", {"answer": "bury"}).status_code == 422
-    odd = {"answer": "bury", "pick": "x:y"}
-    assert client.post(f"/p/{project.slug}/memory/decide/", odd).status_code == 400
+    assert text.count(" checked") == 1, "what was refused is still picked"
+    assert bulk(client, project, "bury", []).status_code == 422
+    assert bulk(client, project, "bury", ["x:y"]).status_code == 400
+    unsaid = bulk(client, project, "reject", pick(other))
+    assert unsaid.status_code == 422
+    assert "Say why. To refuse it takes a reason." in unsaid.content.decode()
+    other.refresh_from_db()
+    assert other.standing == "live"
+
+
+def test_bulk_comes_back_to_the_filtered_list_and_is_taken_back_at_once(
+    client: Client, project: Project
+) -> None:
+    records = [make_fact(project, f"Ward {number} has a pump") for number in range(3)]
+    response = bulk(client, project, "bury", pick(*records), reason="Old", query="q=ward")
+    assert response.status_code == 302
+    told = client.get(response["Location"]).content.decode()
+    assert "3 buried." in told
+    assert 'name="q" value="ward"' in told
+    ids = list(PromotionDecision.objects.values_list("pk", flat=True))
+    undo = {"decision": ids, "query": "q=ward"}
+    elsewhere = make_project()
+    stranger = Client()
+    stranger.force_login(make_user(elsewhere, Role.CURATOR))
+    assert stranger.post(f"/p/{elsewhere.slug}/memory/undo/", undo).status_code == 404
+    back = client.post(f"/p/{project.slug}/memory/undo/", undo)
+    assert "3 answers taken back." in client.get(back["Location"]).content.decode()
+    assert Record.objects.filter(project=project, standing="live").count() == 3
+    again = client.post(f"/p/{project.slug}/memory/undo/", undo)
+    assert again.status_code == 409
+    assert "It was taken back already." in again.content.decode()
+
+
+def test_a_late_undo_of_several_takes_a_reason(client: Client, project: Project) -> None:
+    record = make_fact(project, "Ward 1 has a pump")
+    bulk(client, project, "bury", pick(record))
+    decision = PromotionDecision.objects.get()
+    late = decision.created_at - timedelta(seconds=UNDO_SECONDS + 1)
+    PromotionDecision.objects.update(created_at=late)
+    shown = page(client, project, f"?done={decision.pk}")
+    assert f"needed after {UNDO_SECONDS} s" in shown
+    undo = {"decision": [decision.pk]}
+    assert client.post(f"/p/{project.slug}/memory/undo/", undo).status_code == 422
+    undone = client.post(f"/p/{project.slug}/memory/undo/", undo | {"reason": "Wrong ward"})
+    assert undone.status_code == 302
+    decision.refresh_from_db()
+    assert decision.undone_reason == "Wrong ward"
+    page(client, project, "?done=x", status=400)
+
+
+def test_a_record_is_found_by_its_name_its_key_its_id_and_its_digest(
+    client: Client, project: Project
+) -> None:
+    cap = make_fact(project, "It stops at 45 mg", **CAP, object="45 mg")
+    other = make_fact(project, "Nurses call it the push")
+    digest = bytes(cap.digest).hex()
+    for said in (
+        "f-1",
+        "F-1",
+        "limits.bolus|max_dose",
+        "Limits.Bol",
+        str(cap.record_id),
+        digest,
+        digest[:9],
+        f"{digest[:4]} {digest[4:8]}",
+    ):
+        found = page(client, project, f"?q={quote(said)}")
+        assert "It stops at 45 mg" in found, said
+        assert "the push" not in found, said
+    assert f"f-{other.number + 1}” " not in page(client, project, "?q=f-99")
+    assert "No record is called “f-99”" in page(client, project, "?q=f-99")
+    assert "No record is called “r-1”" in page(client, project, "?q=r-1"), "it is a fact"
+
+
+SORTED = ["", "oldest", "confidence", "-confidence", "support", "-support", "used", "-used"]
+
+
+@pytest.mark.parametrize("sort", SORTED)
+def test_every_order_goes_through_all_records_once_in_pages(
+    client: Client, project: Project, sort: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_list, "PAGE", 3)
+    made = [make_fact(project, f"Ward {number} has a pump") for number in range(8)]
+    for number, record in enumerate(made):
+        at = timezone.now() - timedelta(days=number % 3) if number % 2 else None
+        Record.objects.filter(pk=record.pk).update(
+            confidence=0.1 * (number % 4), support_count=number % 3, retrieved_at=at
+        )
+    seen: list[Record] = []
+    tail = f"?sort={sort}&q=ward"
+    while tail:
+        shown = client.get(f"/p/{project.slug}/memory/{tail}").context["page"]
+        seen += [Record.objects.get(record_id=row.id) for row in shown.rows]
+        tail = shown.older_href.rpartition("/")[2]
+    assert sorted(row.pk for row in seen) == [row.pk for row in made]
+    field = {"confidence": "confidence", "support": "support_count"}.get(sort.removeprefix("-"))
+    if field:
+        values = [getattr(row, field) for row in seen]
+        assert values == sorted(values, reverse=not sort.startswith("-"))
+
+
+@pytest.mark.parametrize(
+    "tail", ["?sort=odd", "?sort=best", "?needs=odd", "?sort=used&older=x", "?older=1e9"]
+)
+def test_an_address_that_means_nothing_is_a_400(
+    client: Client, project: Project, tail: str
+) -> None:
+    page(client, project, tail, status=400)
+
+
+def test_what_needs_a_look_is_counted_and_found(client: Client, project: Project) -> None:
+    bare = make_fact(project, "Nobody saw it")
+    seen = make_fact(project, "Seen once", evidence=cite(make_source(project)))
+    asked = make_fact(project, "Asked about", evidence=cite(make_source(project)))
+    request_promotion(record_id=asked.record_id, actor=SYSTEM)
+    old = timezone.now() - timedelta(days=31)
+    Record.objects.filter(pk=seen.pk).update(created_at=old)
+    expected = {"source": bare, "decision": asked, "unused": seen}
+    for need, record in expected.items():
+        shown = client.get(f"/p/{project.slug}/memory/?needs={need}").context["page"]
+        assert [row.id for row in shown.rows] == [record.record_id], need
+        counts = {facet.word: facet.count for facet in shown.groups[-1].rows}
+        assert counts[NEEDS[need]] == 1
+
+
+def test_the_record_in_focus_comes_alone(client: Client, project: Project) -> None:
+    record = make_fact(project, "Ward 1 has a pump")
+    make_fact(project, "Ward 2 has none")
+    headers = {"HX-Request": "true", "HX-Target": "memory-focus"}
+    address = f"/p/{project.slug}/memory/?at={record.number}"
+    alone = client.get(address, headers=headers).content.decode()
+    assert alone.lstrip().startswith("<aside")
+    assert "Ward 1 has a pump" in alone
+    assert "Ward 2" not in alone
 
 
 def test_a_record_tells_evidence_conflicts_history_and_decay(

@@ -10,7 +10,7 @@ from memory.models import PromotionRequest, Record, SkillFile
 from memory.records import Became, Proposed
 from memory.refused import ValueRefused
 from memory.requests import PROMOTION, request_promotion
-from memory.skill_files import read_skill_files
+from memory.skill_files import MAX_ON_PAGE, read_skill_files
 from memory.skills import BadSkill, read_archive, upload_skill
 from tests.make import append, make_message, make_person, make_project, make_run, make_user
 from tests.memory.make import answer
@@ -186,7 +186,7 @@ def test_a_promotion_shows_what_changed_in_which_file_and_what_it_may_do(
         new="y = 2\n",
     )
     second = upload(project, curator, raw).record
-    files = read_skill_files(second, [first.record])
+    files = read_skill_files(second, slug=project.slug)
     assert files is not None
     assert {file.path: file.change for file in files.files} == {
         "SKILL.md": "changed",
@@ -197,12 +197,56 @@ def test_a_promotion_shows_what_changed_in_which_file_and_what_it_may_do(
     client = Client()
     client.force_login(user)
     text = client.get(f"/p/{project.slug}/memory/{second.number}/").content.decode()
-    assert "<del>    return 5</del>" in text
+    assert '<del class="code">    return 5</del>' in text
     assert "<b>10" not in text
     assert "<code>Bash(git:*)</code>" in text
     response = client.get(f"/p/{project.slug}/memory/{second.number}/archive/")
     assert response["Content-Disposition"].startswith("attachment")
     assert client.get(f"/p/{project.slug}/memory/999/archive/").status_code == 404
+
+
+def test_the_tree_has_each_folder_once_and_any_version_is_compared_with(
+    project: Project, agent: Actor, client: Client
+) -> None:
+    versions = []
+    for step in ("one", "two", "three"):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as made:
+            made.writestr("SKILL.md", f"---\n{FRONT}---\n{step}\n")
+            made.writestr("docs/deep/a.md", f"{step}\n" * 3)
+            made.writestr("docs/deep/b.md", "same\n")
+            made.writestr("docs/c.md", "same\n")
+        versions.append(upload(project, agent, packed.getvalue()).record)
+    first, _, third = versions
+    files = read_skill_files(third, slug=project.slug, against=str(first.number))
+    assert files is not None
+    assert [(row.name, row.depth, row.file is None) for row in files.tree] == [
+        ("SKILL.md", 0, False),
+        ("docs", 0, True),
+        ("c.md", 1, False),
+        ("deep", 1, True),
+        ("a.md", 2, False),
+        ("b.md", 2, False),
+    ]
+    assert files.against == f"{first.label}, version 1"
+    deep = next(file for file in files.files if file.path == "docs/deep/a.md")
+    assert (deep.added, deep.removed) == (3, 3)
+    assert [line.text for line in deep.lines] == ["one"] * 3 + ["three"] * 3
+    same = next(file for file in files.files if file.path == "docs/c.md")
+    assert [(line.text, line.op) for line in same.lines] == [("same", "")], (
+        "what stayed is read too"
+    )
+    alone = read_skill_files(third, slug=project.slug, against="none")
+    assert alone is not None
+    assert {file.change for file in alone.files} == {""}
+    assert [version.current for version in alone.versions] == [False, False, True]
+    with pytest.raises(NotFound):
+        read_skill_files(third, slug=project.slug, against="999")
+    whole = "".join(f"{number}\n" for number in range(900))
+    monster = {f"f{number}": whole for number in range(12)}
+    big = read_skill_files(upload(project, agent, archive(**monster)).record, slug=project.slug)
+    assert big is not None
+    assert sum(len(file.lines) for file in big.files) <= MAX_ON_PAGE
 
 
 def test_a_file_that_is_no_text_is_told_and_not_shown(project: Project, agent: Actor) -> None:
@@ -212,7 +256,7 @@ def test_a_file_that_is_no_text_is_told_and_not_shown(project: Project, agent: A
         made.writestr("logo.png", b"\x89PNG\xff\xfe")
         made.writestr("long.txt", "a\n" * 2_000)
     record = upload(project, agent, packed.getvalue()).record
-    files = read_skill_files(record, [])
+    files = read_skill_files(record, slug=project.slug)
     assert files is not None
     notes = {file.path: file.note for file in files.files}
     assert "no text" in notes["logo.png"]
