@@ -3,6 +3,7 @@
 Entries go in as they are (`infer=False`): no model rewrites, merges or drops what people verified.
 """
 
+import hashlib
 import json
 import os
 import threading
@@ -26,6 +27,7 @@ RECORD: Final = "verel_record"
 DIGEST: Final = "verel_digest"
 VERSION: Final = "verel_version"
 SCOPE: Final = "verel_scope"
+SPELLING: Final = "verel_text"
 # mem0 lists so many at most; it has no pages.
 LISTED: Final = 1_000_000
 DOUBLES: Final = 100
@@ -104,11 +106,18 @@ def _tell(entry: Entry) -> dict[str, Any]:
         RECORD: entry.record,
         VERSION: entry.version,
         DIGEST: entry.digest,
+        SPELLING: _spelling(entry.text),
     }
+
+
+def _spelling(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read(row: dict[str, Any]) -> Held | None:
     about = row.get("metadata") or {}
     if RECORD not in about:
         return None
-    return Held(str(row["id"]), str(about[RECORD]), str(about.get(DIGEST, "")))
+    # Somebody else may have written over what it says: then it is no entry of ours any more.
+    ours = about.get(SPELLING) == _spelling(str(row.get("memory", "")))
+    return Held(str(row["id"]), str(about[RECORD]), str(about.get(DIGEST, "")) if ours else "")

@@ -1,4 +1,4 @@
-"""A store whose process dies at a named point of a call, as by SIGKILL: nothing is cleaned up."""
+"""A store whose process dies at a named point of a call by SIGKILL: nothing is cleaned up."""
 
 import os
 import signal
@@ -16,11 +16,14 @@ from memory.ports.stores import Entry, Held, Near, Store, register_store
 from verel_site.outbox.models import Promise
 from verel_site.outbox.promises import sweep_promises
 
-DIED: Final = 86
 CHILD_SECONDS: Final = 60
 # A delivery looks, and then adds, replaces or removes; it may end on either side of each, and after
 # all of them, before the promise is marked.
 POINTS: Final = ("before find", "after find", "before act", "after act", "before the mark")
+
+
+def kill_self() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Dying:
@@ -47,10 +50,10 @@ class Dying:
 
     def _at[T](self, name: str, act: Callable[[], T]) -> T:
         if self._point == f"before {name}":
-            os._exit(DIED)
+            kill_self()
         told = act()
         if self._point == f"after {name}":
-            os._exit(DIED)
+            kill_self()
         return told
 
 
@@ -60,7 +63,7 @@ def die_delivering(make: Callable[[], Store], point: str) -> None:
 
 
 def die_doing(act: Callable[[], None]) -> None:
-    """Acts in a child process, which must end itself with DIED."""
+    """Acts in a child process, which must end by `kill_self`."""
     connections.close_all()
     for one in connections.all():
         # What is in a pool would be the child's as well, in the middle of what it did.
@@ -76,7 +79,7 @@ def die_doing(act: Callable[[], None]) -> None:
         finally:
             # Whatever went wrong: pytest runs once.
             os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == DIED
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 def _sweep_and_die(make: Callable[[], Store], point: str) -> None:
@@ -88,7 +91,7 @@ def _sweep_and_die(make: Callable[[], Store], point: str) -> None:
 
         def deliver(*args: Any) -> None:
             projection.deliver_record(*args)
-            os._exit(DIED)
+            kill_self()
 
         promises._deliverers["memory.record"] = deliver
     sweep_promises(now=timezone.now() + timedelta(seconds=1))

@@ -1,4 +1,3 @@
-import os
 from io import StringIO
 from typing import Any
 
@@ -23,7 +22,7 @@ from memory.models import Episode, MemoryCursor
 from memory.steps import CALLS, sign_fault
 from tests.guards import unguarded
 from tests.make import append, make_draft, make_fork, make_message, make_project, make_run
-from tests.memory.dying import DIED, die_doing
+from tests.memory.dying import die_doing, kill_self
 from tests.memory.make import at_once
 from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
@@ -231,7 +230,7 @@ def test_a_follower_that_is_killed_as_it_writes_leaves_nothing_half() -> None:
     def die_after(execute: Any, sql: str, *args: Any) -> Any:
         told = execute(sql, *args)
         if sql.startswith('INSERT INTO "memory_episode"'):
-            os._exit(DIED)
+            kill_self()
         return told
 
     def die() -> None:

@@ -19,8 +19,9 @@ from pytest_django.fixtures import Settings
 
 from memory.domain.terms import Answer
 from memory.models import Projection, Record
+from memory.ports.failures import PortFailed
 from memory.ports.rests import wake_all
-from memory.ports.stores import Entry, owner_of, register_store
+from memory.ports.stores import ONE_PROCESS, Entry, owner_of, register_store
 from memory.projection import entry_of
 from memory.recall import assemble_context, recall
 from tests.make import make_person, make_project
@@ -161,6 +162,49 @@ def test_the_command_mends_what_somebody_spoiled_and_leaves_what_is_not_ours(con
         call_command("project_memory", "--replay", stdout=StringIO())
         call_command("project_memory", "--check", stdout=StringIO())
         assert [row["memory"] for row in listed(store, project)] == [TEXT, "somebody's own"]
+
+
+def test_what_somebody_wrote_over_or_wiped_out_is_made_anew(config: str) -> None:
+    project, record, curator = make_ground()
+    other = make_verified(project, "Doors open at noon", curator)
+    owner = owner_of(project.pk)
+    with opened(config) as store:
+        deliver()
+        (ours,) = store.find(owner, str(record.record_id))
+        store._memory.update(ours.id, text="The bolus cap is 450 mg")
+        (theirs,) = store.find(owner, str(other.record_id))
+        store._memory.delete(theirs.id)
+        out = StringIO()
+        with pytest.raises(CommandError, match="2 differences"):
+            call_command("project_memory", "--check", stdout=out)
+        assert sorted(line.split(": ")[1] for line in out.getvalue().splitlines()) == [
+            "missing",
+            "stale",
+        ]
+        call_command("project_memory", "--replay", stdout=StringIO())
+        assert [row["memory"] for row in listed(store, project)] == ["Doors open at noon", TEXT]
+        store._memory.delete_all(user_id=owner)
+        call_command("project_memory", "--replay", stdout=StringIO())
+        assert [row["memory"] for row in listed(store, project)] == ["Doors open at noon", TEXT]
+        call_command("project_memory", "--check", stdout=StringIO())
+
+
+def test_a_folder_that_another_has_open_is_named_and_nothing_is_lost(config: str) -> None:
+    project, record, _ = make_ground()
+    with opened(config):
+        from memory.ports.mem0_store import Mem0Store
+
+        with pytest.raises(PortFailed, match="serves one process at a time"):
+            Mem0Store.from_file(config)
+
+        def refuse() -> None:
+            raise PortFailed(ONE_PROCESS)
+
+        register_store("rented", refuse)  # type: ignore[arg-type]  # it opens nothing
+        assert deliver() == 0
+    with opened(config) as store:
+        replay()
+        assert [row["memory"] for row in listed(store, project)] == [record.text]
 
 
 def test_nothing_of_it_leaves_the_machine(config: str) -> None:
