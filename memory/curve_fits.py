@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from memory.domain.assembly import Left
+from memory.domain.assembly import Left, Origin
 from memory.domain.fitting import LogRow, TooFewRows, fit_curve
 from memory.domain.strength import TABLE, Curve
 from memory.domain.terms import ItemType, Trust
@@ -103,8 +103,16 @@ def _read_some(assemblies: Iterable[Assembly], logs: dict[ItemType, Log]) -> Non
 
 
 def _trials(result: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    # A person who tries a context uses nothing.
+    if result.get("trial"):
+        return
     for one in result["entered"]:
-        yield one["id"], True
+        if _is_record(one):
+            yield one["id"], True
     for one in result["left_out"]:
-        if one["reason"] in MISSES:
+        if _is_record(one) and one["reason"] in MISSES:
             yield one["id"], False
+
+
+def _is_record(one: Mapping[str, Any]) -> bool:
+    return bool(one.get("origin", Origin.RECORD.value) == Origin.RECORD.value)

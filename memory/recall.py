@@ -1,7 +1,8 @@
 """Recall: which records fit a goal, and one context of them with the reasons stored."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
@@ -14,21 +15,28 @@ from django.utils import timezone
 
 from branches.domain.search_query import Clause, Term
 from branches.domain.words import split_words
+from memory.branch_lines import read_branch_lines
 from memory.curves import read_curves
-from memory.domain.assembly import Candidate, Entered, Policy, Section, assemble
+from memory.domain.assembly import Assembly as Assembled
+from memory.domain.assembly import Candidate, Entered, Origin, Policy, Section, assemble
 from memory.domain.content import is_scope
 from memory.domain.fusion import fuse
 from memory.domain.likeness import words_of
+from memory.domain.readings import readings_of, strip_hidden
 from memory.domain.recalled import COLUMNS, Recalled
+from memory.domain.screening import commands, holds_canary
+from memory.domain.strength import Curves
 from memory.domain.terms import Grounding, Kind, Standing, Trust
 from memory.models import Assembly, Record, Retrieval
+from memory.near_misses import read_near_misses
+from memory.records import canaries_of
 from memory.rented import ask_store, read_answer, why_store_rests
 from memory.storage.recall_index import find_recallable
 from memory.storage.recalled_rows import read_rivals, read_vouched
 from memory.vectors import find_alike, why_embedder_rests
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
-from verel_site.kit.refusals import BadInput
+from verel_site.kit.refusals import BadInput, Refusal
 
 CANDIDATES: Final = 200
 # Rules and what is verified are looked at even where the goal's words do not name them.
@@ -36,6 +44,8 @@ VOUCHED: Final = 50
 MAX_GOAL_WORDS: Final = 24
 DEFAULT_BUDGET: Final = 2_000
 MAX_BUDGET: Final = 200_000
+# So often a context is assembled anew because what entered was moved meanwhile.
+ROUNDS: Final = 3
 SECTIONS: Final = {
     Kind.RULE.value: Section.SYSTEM,
     Kind.SKILL.value: Section.SKILLS,
@@ -59,6 +69,11 @@ def read_scopes(text: str) -> list[str]:
     return sorted({*named, "team", "global"})
 
 
+class MemoryMoved(Refusal):
+    code = "memory_moved"
+    title = "Memory moved"
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A source of candidates: how many of those that it named may enter, and why it named none
@@ -80,6 +95,18 @@ class Found:
 
     rows: list[tuple[Recalled, float]]
     asked: list[Asked]
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """By what one context is made."""
+
+    aim: frozenset[str]
+    now: datetime
+    curves: Curves
+    scopes: Sequence[str]
+    policy: Policy
+    orders: Callable[[str], Sequence[str]]
 
 
 def recall(*, project_id: UUID, goal: str, scopes: Sequence[str], limit: int) -> list[Recalled]:
@@ -149,34 +176,113 @@ def assemble_context(
     goal: str = "",
     scopes: Sequence[str] = ("team", "global"),
     policy: Policy | None = None,
+    branch_id: UUID | None = None,
+    trial: bool = False,
 ) -> Assembly:
-    """One context for a reader, stored with what entered and why the rest did not."""
+    """One context for a reader, stored with what entered and why the rest did not. A branch gives
+    what it saw and did last. A trial is a person's look: it counts as no retrieval."""
     actor.demand(project_id, Right.READ)
-    now, curves = timezone.now(), read_curves(project_id)
+    given = _read_given(actor, project_id, role, branch_id)
     fitting = find_fitting(project_id, goal, scopes, CANDIDATES)
     gathered = _gather(project_id, fitting.rows, scopes)
-    aim = words_of(goal)
-    candidates = [
-        _as_candidate(row, aim, closeness, row.strength(now, curves)) for row, closeness in gathered
-    ]
-    made = assemble(candidates, scopes=scopes, policy=policy or Policy(DEFAULT_BUDGET))
-    rows = {str(row.record_id): row for row, _ in gathered}
+    gathered += read_near_misses(project_id, goal, known={row.position for row, _ in gathered})
     stored = Assembly(
         project_id=project_id,
         role=role,
         goal=goal,
         scopes=list(scopes),
-        result={**made.as_json(), "asked": [one.as_json() for one in fitting.asked]},
-        tokens=made.tokens,
         by_kind=actor.kind,
         by_id=actor.id,
         by_name=actor.name,
-        created_at=now,
+        created_at=timezone.now(),
     )
+    about: dict[str, Any] = {"asked": [one.as_json() for one in fitting.asked]}
+    about |= {"branch": str(branch_id)} if branch_id else {}
+    about |= {"trial": True} if trial else {}
+    terms = _Terms(
+        aim=words_of(goal),
+        now=stored.created_at,
+        curves=read_curves(project_id),
+        scopes=scopes,
+        policy=policy or Policy(budget_of(role)),
+        orders=_orders_of(project_id),
+    )
+    for _ in range(ROUNDS):
+        made = _assemble(gathered, given, terms)
+        counts = {"entered": len(made.entered), "left_out": len(made.left_out)}
+        stored.result = {**made.as_json(), **about, "counts": counts}
+        stored.tokens = made.tokens
+        moved = _keep(stored, {str(row.record_id): row for row, _ in gathered}, made.entered)
+        if not moved:
+            return stored
+        gathered = [(moved.get(row.position, row), closeness) for row, closeness in gathered]
+    raise MemoryMoved("What was to enter was decided on meanwhile: ask again.")
+
+
+def budget_of(role: str, asked: int | None = None) -> int:
+    """A role's budget is hard: less may be asked for, and never more."""
+    most = settings.VEREL_ROLE_BUDGETS.get(role)
+    if most is None:
+        return DEFAULT_BUDGET if asked is None else asked
+    return int(most if asked is None else min(asked, most))
+
+
+def _read_given(
+    actor: Actor, project_id: UUID, role: str, branch_id: UUID | None
+) -> list[Candidate]:
+    said = strip_hidden(role)
+    told = [Candidate("role", 0, Section.SYSTEM, said, "", origin=Origin.ROLE)] if said else []
+    if branch_id is not None:
+        told += read_branch_lines(actor=actor, project_id=project_id, branch_id=branch_id)
+    return told
+
+
+def _orders_of(project_id: UUID) -> Callable[[str], Sequence[str]]:
+    """What a text orders its reader, or gives away."""
+    canaries = canaries_of(project_id)
+
+    def orders(text: str) -> Sequence[str]:
+        leaks = bool(canaries) and holds_canary(readings_of(text), canaries)
+        return (*commands(text), *(["holds a token that only secret cases hold"] if leaks else []))
+
+    return orders
+
+
+def _assemble(
+    gathered: Sequence[tuple[Recalled, float]], given: Sequence[Candidate], by: _Terms
+) -> Assembled:
+    candidates = [
+        _as_candidate(row, by.aim, closeness, row.strength(by.now, by.curves))
+        for row, closeness in gathered
+    ]
+    told = [*candidates, *(_aimed(one, by.aim) for one in given)]
+    return assemble(told, scopes=by.scopes, policy=by.policy, orders=by.orders)
+
+
+def _aimed(one: Candidate, aim: frozenset[str]) -> Candidate:
+    return replace(one, relevance=len(one.words & aim) / len(aim)) if aim else one
+
+
+def _keep(
+    stored: Assembly, rows: dict[str, Recalled], entered: Sequence[Entered]
+) -> dict[int, Recalled]:
+    """Stores the context and counts its retrievals; or, where somebody moved what entered while it
+    was assembled, stores nothing and answers what moved."""
+    taken = [rows[one.candidate.id] for one in entered if not one.candidate.is_given]
+    positions = [row.position for row in taken]
     with transaction.atomic():
-        stored.save(force_insert=True)
-        _remember(stored, rows, made.entered)
-    return stored
+        still = Record.objects.recallable().filter(pk__in=positions, scope__in=stored.scopes)
+        count = {"retrieval_count": F("retrieval_count") + 1, "retrieved_at": stored.created_at}
+        trial = "trial" in stored.result
+        found = still.count() if trial else still.update(**count)
+        if found == len(taken):
+            stored.save(force_insert=True)
+            if not trial:
+                _remember(stored, taken)
+            return {}
+        transaction.set_rollback(True)
+    fresh = Record.objects.filter(pk__in=positions).values_list(*COLUMNS)
+    return {row[0]: Recalled(*row) for row in fresh}
 
 
 def _gather(
@@ -217,10 +323,9 @@ def _as_candidate(
     )
 
 
-def _remember(stored: Assembly, rows: dict[str, Recalled], entered: Sequence[Entered]) -> None:
+def _remember(stored: Assembly, taken: Sequence[Recalled]) -> None:
     """A retrieval moves count and time, and so the strength; never the confidence."""
     now = stored.created_at
-    taken = [rows[one.candidate.id] for one in entered]
     Retrieval.objects.bulk_create(
         Retrieval(
             project_id=stored.project_id,
@@ -231,7 +336,4 @@ def _remember(stored: Assembly, rows: dict[str, Recalled], entered: Sequence[Ent
             at=now,
         )
         for row in taken
-    )
-    Record.objects.filter(pk__in=[row.position for row in taken]).update(
-        retrieval_count=F("retrieval_count") + 1, retrieved_at=now
     )

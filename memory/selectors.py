@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q
@@ -93,6 +94,38 @@ def read_assembly(*, actor: Actor, assembly_id: UUID) -> Assembly:
     if found is None:
         raise NotFound(f"There is no context {assembly_id} that you may see.")
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSummary:
+    """`entered` and `left_out` are None for contexts of before they were counted."""
+
+    id: UUID
+    goal: str
+    role: str
+    tokens: int
+    budget: int
+    entered: int | None
+    left_out: int | None
+    trial: bool | None
+    by_name: str
+    at: datetime
+
+
+def list_contexts(
+    *, actor: Actor, project_id: UUID, before: str, limit: int
+) -> Page[ContextSummary]:
+    """Contexts that were given, the newest first; `before` is the cursor of a page's last row."""
+    actor.demand(project_id, Right.READ)
+    rows = Assembly.objects.filter(project_id=project_id)
+    if before:
+        moment, context = read_moment_cursor(before)
+        rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=context))
+    # The explanations are large, and stay where they are.
+    named = ("pk", "goal", "role", "tokens", "result__policy__budget", "result__counts__entered",
+             "result__counts__left_out", "result__trial", "by_name", "created_at")  # fmt: skip
+    found = rows.order_by("-created_at", "-pk").values_list(*named)[: limit + 1]
+    return cut((ContextSummary(*row) for row in found), limit)
 
 
 def list_intentions(

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from memory.views import consolidations, curves, records
+from memory.views import consolidations, contexts, curves, records
 
 urlpatterns = [
     path("p/<slug:slug>/memory/", records.record_list, name="memory"),
@@ -47,5 +47,7 @@ urlpatterns = [
     path("p/<slug:slug>/memory/curves/", curves.curves, name="memory-curves"),
     path("p/<slug:slug>/memory/curves/adopt/", curves.adopt, name="memory-curve-adopt"),
     path("p/<slug:slug>/memory/curves/drop/", curves.drop, name="memory-curve-drop"),
-    path("p/<slug:slug>/memory/contexts/<uuid:context>/", records.context, name="memory-context"),
+    path("p/<slug:slug>/memory/contexts/", contexts.contexts, name="memory-contexts"),
+    path("p/<slug:slug>/memory/contexts/ask/", contexts.ask, name="memory-context-ask"),
+    path("p/<slug:slug>/memory/contexts/<uuid:context>/", contexts.context, name="memory-context"),
 ]

@@ -71,6 +71,8 @@ VEREL_VECTOR_CACHE_BYTES = env.read_whole("VEREL_VECTOR_CACHE_MB", 256, low=1, h
 # A rented store that is shown what may be recalled: none, or mem0 (the extra `mem0`) by a JSON file.
 VEREL_MEMORY_STORE = env.read_choice("VEREL_MEMORY_STORE", ["none", "mem0"])
 VEREL_MEM0_CONFIG = env.read_text("VEREL_MEM0_CONFIG")
+# What a context may have of tokens by the role that asks for it: repairer=3000,reviewer=1500.
+VEREL_ROLE_BUDGETS = env.read_counts("VEREL_ROLE_BUDGETS", high=200_000)
 VEREL_PROCESSES = env.read_whole("VEREL_PROCESSES", 1, low=1, high=64)
 
 INSTALLED_APPS = [

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from memory.context_page import notes_of
 from memory.domain.strength import Curves
 from memory.evidence import list_evidence
 from memory.intentions import Due
@@ -109,6 +110,9 @@ def assembly_json(assembly: Assembly) -> Json:
         "entered": assembly.result["entered"],
         "left_out": assembly.result["left_out"],
         "asked": assembly.result.get("asked", []),
+        "branch": assembly.result.get("branch"),
+        "trial": bool(assembly.result.get("trial")),
+        "notes": notes_of(assembly.result),
         "text": "\n".join(one["text"] for one in assembly.result["entered"]),
         "created_at": assembly.created_at.isoformat(),
     }

@@ -9,11 +9,12 @@ from branches.selectors.listings import pick_project
 from memory.api.answers import assembly_json
 from memory.api.serializers import AssemblySerializer
 from memory.domain.assembly import Policy
-from memory.recall import DEFAULT_BUDGET, MAX_BUDGET, assemble_context, read_scopes
+from memory.recall import DEFAULT_BUDGET, MAX_BUDGET, assemble_context, budget_of, read_scopes
 from memory.selectors import read_assembly
 from verel_site.access.endpoints import Endpoint, documented, query_parameter
 from verel_site.access.rights import Right
 from verel_site.kit.cursors import read_int
+from verel_site.kit.queries import read_uuid
 from verel_site.kit.refusals import BadInput
 
 MAX_GOAL = 4_000
@@ -24,7 +25,12 @@ PARAMETERS = (
     query_parameter("role", "who it is for, such as repairer; stored with it"),
     query_parameter("goal", "what is to be done: records that fit it come first"),
     query_parameter("scope", "repo:NAME and agent:NAME, apart by commas; team and global are in"),
-    query_parameter("budget", f"tokens, estimated; {DEFAULT_BUDGET} by default", type=int),
+    query_parameter(
+        "budget",
+        f"tokens, estimated; {DEFAULT_BUDGET} by default, and never more than the role's own",
+        type=int,
+    ),
+    query_parameter("branch", "id of the reader's branch: what it saw and did last comes with it"),
 )
 
 
@@ -36,13 +42,16 @@ class ContextAssembly(Endpoint):
         query = request.query_params
         project = pick_project(actor=self.actor, named=query.get("project"))
         self.actor.demand(project.pk, Right.READ)
+        role = _read_text(request, "role", MAX_ROLE)
+        asked = read_int(query, "budget", DEFAULT_BUDGET, low=0, high=MAX_BUDGET)
         stored = assemble_context(
             project_id=project.pk,
             actor=self.actor,
-            role=_read_text(request, "role", MAX_ROLE),
+            role=role,
             goal=_read_text(request, "goal", MAX_GOAL),
             scopes=read_scopes(_read_text(request, "scope", MAX_SCOPES)),
-            policy=Policy(read_int(query, "budget", DEFAULT_BUDGET, low=0, high=MAX_BUDGET)),
+            policy=Policy(budget_of(role, asked if query.get("budget") else None)),
+            branch_id=read_uuid(query, "branch"),
         )
         return Response(assembly_json(stored))
 

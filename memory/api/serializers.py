@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from memory.domain.assembly import Left, Origin
 from memory.domain.consolidation import JobState, Step, Trigger
 from memory.domain.terms import (
     Answer,
@@ -249,17 +250,30 @@ class BulkDoneSerializer(Shape):
 
 
 class EnteredSerializer(Shape):
-    id = serializers.UUIDField()
+    id = serializers.CharField(help_text="of the record, or of the event; role for the role")
+    origin = serializers.ChoiceField([one.value for one in Origin])
     section = serializers.CharField()
     text = serializers.CharField()
     tokens = serializers.IntegerField()
     rank = serializers.FloatField()
+    confidence = serializers.FloatField()
+    strength = serializers.FloatField()
+    relevance = serializers.FloatField(help_text="how well it fits the goal")
 
 
 class LeftOutSerializer(Shape):
-    id = serializers.UUIDField()
-    reason = serializers.CharField()
-    by = serializers.UUIDField(required=False, help_text="the record that took its place")
+    id = serializers.CharField()
+    origin = serializers.ChoiceField([one.value for one in Origin])
+    reason = serializers.ChoiceField([one.value for one in Left])
+    by = serializers.CharField(required=False, help_text="the line that took its place")
+    text = serializers.CharField(required=False, help_text="of a percept or an episode")
+    standing = serializers.CharField(required=False)
+    scope = serializers.CharField(required=False)
+    rank = serializers.FloatField(required=False)
+    likeness = serializers.FloatField(required=False, help_text="to the line that took its place")
+    tokens = serializers.IntegerField(required=False)
+    room = serializers.IntegerField(required=False, help_text="tokens that were left for it")
+    says = serializers.CharField(required=False, help_text="what is suspicious about it")
 
 
 class AskedSerializer(Shape):
@@ -281,6 +295,12 @@ class AssemblySerializer(Shape):
     entered = EnteredSerializer(many=True)
     left_out = LeftOutSerializer(many=True)
     asked = AskedSerializer(many=True)
+    branch = serializers.UUIDField(allow_null=True)
+    trial = serializers.BooleanField(help_text="a person's look, which counts as no retrieval")
+    notes = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="why it is empty, or was assembled without a source",
+    )
     text = serializers.CharField()
     created_at = serializers.DateTimeField()
 

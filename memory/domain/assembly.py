@@ -2,7 +2,7 @@
 
 Records pass the rules that forbid before they compete: only live ones that somebody vouches for,
 in a scope that was asked for, and of one key only one. What is left is taken section by section in
-the order of keeping (identity, percepts, skills and facts, episodes), so that under pressure
+the order of keeping (identity and rules, percepts, skills, facts, episodes), so that under pressure
 episodes go first. Inside a section maximal marginal relevance takes next
 
     λ·rank − (1 − λ)·(highest similarity to what was taken)
@@ -10,10 +10,14 @@ episodes go first. Inside a section maximal marginal relevance takes next
 
 `relevance` is how well the record fits the goal. The output's order depends on sections and on the
 age of records alone, never on ranks: a context that gains a record keeps its prefix up to there.
+
+Beside records stands what is given: the reader's role, and what its own branch saw and did last.
+Nobody vouches for that and nobody has to, since its reader was there; the n-th newest has a strength
+of 1 / n. It is compared with its own kind alone, so that it crowds out no record.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from heapq import heapify, heappop, heappush
@@ -43,6 +47,15 @@ _NO_NAME: Final = re.compile(r"[^\w.@/-]+", re.ASCII)
 MAX_SOURCE: Final = 40
 
 
+class Origin(StrEnum):
+    """What a line of a context is; all but a record is given."""
+
+    RECORD = "record"
+    ROLE = "role"
+    PERCEPT = "percept"
+    EPISODE = "episode"
+
+
 class Left(StrEnum):
     """Why a record did not enter."""
 
@@ -53,6 +66,7 @@ class Left(StrEnum):
     RANK = "rank"
     REDUNDANT = "redundant"
     BUDGET = "budget"
+    SUSPICIOUS = "suspicious"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,11 @@ class Candidate:
     strength: float = 1.0
     relevance: float = 0.0
     words: frozenset[str] = frozenset()
+    origin: Origin = Origin.RECORD
+
+    @property
+    def is_given(self) -> bool:
+        return self.origin is not Origin.RECORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +129,12 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """`by` is the record that took its place, where one did."""
+    """`by` is the line that took its place, where one did; `figures` what the rule went by."""
 
     candidate: Candidate
     reason: Left
     by: str = ""
+    figures: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,25 +148,33 @@ class Assembly:
         return {
             "tokens": self.tokens,
             "policy": self.policy.as_json(),
-            "entered": [
-                {
-                    "id": one.candidate.id,
-                    "section": one.candidate.section.value,
-                    "text": one.text,
-                    "tokens": one.tokens,
-                    "rank": round(one.rank, 4),
-                }
-                for one in self.entered
-            ],
-            "left_out": [
-                {
-                    "id": one.candidate.id,
-                    "reason": one.reason.value,
-                    **({"by": one.by} if one.by else {}),
-                }
-                for one in self.left_out
-            ],
+            "entered": [_tell_entered(one) for one in self.entered],
+            "left_out": [_tell_left(one) for one in self.left_out],
         }
+
+
+def _tell_entered(one: Entered) -> dict[str, Any]:
+    candidate = one.candidate
+    return {
+        "id": candidate.id,
+        "origin": candidate.origin.value,
+        "section": candidate.section.value,
+        "text": one.text,
+        "tokens": one.tokens,
+        "rank": round(one.rank, 4),
+        "confidence": round(candidate.confidence, 4),
+        "strength": round(candidate.strength, 4),
+        "relevance": round(candidate.relevance, 4),
+    }
+
+
+def _tell_left(one: LeftOut) -> dict[str, Any]:
+    told: dict[str, Any] = {"id": one.candidate.id, "origin": one.candidate.origin.value}
+    # What is suspicious is not told on, not even as a reason.
+    if one.candidate.is_given and one.reason is not Left.SUSPICIOUS:
+        told["text"] = one.candidate.text
+    told |= {"reason": one.reason.value, **one.figures}
+    return told | {"by": one.by} if one.by else told
 
 
 def count_tokens(text: str) -> int:
@@ -159,11 +187,18 @@ def label(candidate: Candidate) -> str:
     """The record's one line. What only a model says, or nobody has verified, says so itself; no word
     of the record's own can end the line, or the label."""
     text = " ".join(candidate.text.split())
+    if candidate.origin is Origin.ROLE:
+        return f"role: {text}"
+    if candidate.is_given:
+        return f"{text} [src:{_name(candidate.source)} {candidate.origin.value}]"
     if candidate.grounding is Grounding.PRECISE or candidate.trust is Trust.VERIFIED:
         return text
-    source = _NO_NAME.sub("-", candidate.source).strip("-")[:MAX_SOURCE] or "memory"
     level = "low" if candidate.confidence < 0.5 else "mid" if candidate.confidence < 0.8 else "high"
-    return f"{text} [src:{source} conf:{level} {candidate.grounding.value}]"
+    return f"{text} [src:{_name(candidate.source)} conf:{level} {candidate.grounding.value}]"
+
+
+def _name(source: str) -> str:
+    return _NO_NAME.sub("-", source).strip("-")[:MAX_SOURCE] or "memory"
 
 
 def rank_of(candidate: Candidate, policy: Policy) -> float:
@@ -193,6 +228,7 @@ class _Contender:
 @dataclass
 class _Filling:
     policy: Policy
+    orders: Callable[[str], Sequence[str]]
     entered: list[Entered] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     taken: list[_Contender] = field(default_factory=list)
@@ -210,57 +246,111 @@ class _Filling:
         text = label(one.candidate)
         tokens = count_tokens(text)
         if one.alike >= self.policy.most_alike:
-            self.left_out.append(LeftOut(one.candidate, Left.REDUNDANT, one.by))
+            alike = {"likeness": round(one.alike, 4), "rank": round(one.rank, 4)}
+            self.left_out.append(LeftOut(one.candidate, Left.REDUNDANT, one.by, alike))
             return False
         if self.tokens + tokens > self.policy.budget:
-            self.left_out.append(LeftOut(one.candidate, Left.BUDGET))
+            room = self.policy.budget - self.tokens
+            short = {"tokens": tokens, "room": room, "rank": round(one.rank, 4)}
+            self.left_out.append(LeftOut(one.candidate, Left.BUDGET, figures=short))
+            return False
+        found = self.orders(one.candidate.text) if _trips(one.candidate) else ()
+        if found:
+            says = {"says": f"It {found[0]}."}
+            self.left_out.append(LeftOut(one.candidate, Left.SUSPICIOUS, figures=says))
             return False
         self.tokens += tokens
         self.entered.append(Entered(one.candidate, text, tokens, one.rank))
-        self.taken.append(one)
+        if not one.candidate.is_given:
+            self.taken.append(one)
         return True
 
 
-def assemble(candidates: Iterable[Candidate], *, scopes: Sequence[str], policy: Policy) -> Assembly:
-    """One context. The same candidates give the same one, in whatever order they come."""
-    told = sorted(candidates, key=lambda one: one.order)
-    filling = _Filling(policy)
+def assemble(
+    candidates: Iterable[Candidate],
+    *,
+    scopes: Sequence[str],
+    policy: Policy,
+    orders: Callable[[str], Sequence[str]] = lambda text: (),
+) -> Assembly:
+    """One context. The same candidates give the same one, in whatever order they come. `orders`
+    tells what a text orders its reader: what gives any is left out, unless a person let it in; and so
+    is what gives one together with the line before it."""
+    told = sorted(candidates, key=lambda one: (one.order, one.origin, one.id))
+    filling = _Filling(policy, orders)
     admitted = _one_per_key(_admit(told, set(scopes), filling), filling)
     for section in KEEPING:
         _fill(filling, [one for one in admitted if one.section is section])
     entered = sorted(
         filling.entered, key=lambda one: (ORDER[one.candidate.section], one.candidate.order)
     )
+    kept = _keep_apart(entered, filling)
     left_out = sorted(filling.left_out, key=lambda one: one.candidate.order)
-    return Assembly(tuple(entered), tuple(left_out), filling.tokens, policy)
+    tokens = sum(one.tokens for one in kept)
+    return Assembly(tuple(kept), tuple(left_out), tokens, policy)
 
 
 def _admit(told: Iterable[Candidate], scopes: set[str], filling: _Filling) -> list[Candidate]:
     admitted = []
     for one in told:
-        reason = _refusal(one, scopes, filling.policy)
-        if reason is None:
+        left = _refusal(one, scopes, filling.policy)
+        if left is None:
             admitted.append(one)
         else:
-            filling.left_out.append(LeftOut(one, reason))
+            filling.left_out.append(left)
     return admitted
 
 
-def _refusal(one: Candidate, scopes: set[str], policy: Policy) -> Left | None:
+def _refusal(one: Candidate, scopes: set[str], policy: Policy) -> LeftOut | None:
+    if one.is_given:
+        return None
     if one.standing is not Standing.LIVE:
-        return Left.STANDING
+        return LeftOut(one, Left.STANDING, figures={"standing": one.standing.value})
     if one.trust is Trust.UNVERIFIED:
-        return Left.TRUST
+        return LeftOut(one, Left.TRUST)
     if one.scope not in scopes:
-        return Left.SCOPE
-    return Left.RANK if rank_of(one, policy) < policy.least_rank else None
+        return LeftOut(one, Left.SCOPE, figures={"scope": one.scope})
+    rank = rank_of(one, policy)
+    low = rank < policy.least_rank
+    return LeftOut(one, Left.RANK, figures={"rank": round(rank, 4)}) if low else None
+
+
+def _trips(one: Candidate) -> bool:
+    """Whether it may be an attack: a person read what is verified, and a role is its reader's own."""
+    return one.trust is not Trust.VERIFIED and one.origin is not Origin.ROLE
+
+
+def _keep_apart(entered: Sequence[Entered], filling: _Filling) -> list[Entered]:
+    """Without the lines that make an order of the line before them."""
+    if not filling.orders(" ".join(one.candidate.text for one in entered)):
+        return list(entered)
+    kept: list[Entered] = []
+    for one in entered:
+        before = kept[-1].candidate if kept else None
+        found = _order_of(before, one.candidate, filling) if before else ()
+        if before and found:
+            says = {"says": f"With the line before it, it {found[0]}."}
+            filling.left_out.append(LeftOut(one.candidate, Left.SUSPICIOUS, before.id, says))
+        else:
+            kept.append(one)
+    return kept
+
+
+def _order_of(before: Candidate, one: Candidate, filling: _Filling) -> Sequence[str]:
+    if not _trips(one) or before.origin is Origin.ROLE:
+        return ()
+    alone = filling.orders(before.text)
+    return [name for name in filling.orders(f"{before.text} {one.text}") if name not in alone]
 
 
 def _one_per_key(admitted: Sequence[Candidate], filling: _Filling) -> list[Candidate]:
-    """Of one key the narrowest scope speaks; in it trust, then rank, then age."""
+    """Of one key what is verified speaks, in whatever scope: a narrow one is no way round it. Then
+    the narrowest scope, trust, rank, and age."""
 
-    def standing(one: Candidate) -> tuple[int, int, float, int]:
-        return narrowness(one.scope), one.trust.rank, rank_of(one, filling.policy), -one.order
+    def standing(one: Candidate) -> tuple[bool, int, int, float, int]:
+        verified = one.trust is Trust.VERIFIED
+        rank = rank_of(one, filling.policy)
+        return verified, narrowness(one.scope), one.trust.rank, rank, -one.order
 
     best: dict[str, Candidate] = {}
     for one in admitted:
@@ -284,7 +374,8 @@ def _fill(filling: _Filling, told: Sequence[Candidate]) -> None:
     policy = filling.policy
     waiting = {one.order: filling.contend(one) for one in told}
     for taken in filling.taken:
-        _approach(waiting.values(), taken)
+        if not any(one.is_given for one in told):
+            _approach(waiting.values(), taken)
     heap = [(-one.margin(policy), order) for order, one in waiting.items()]
     heapify(heap)
     while heap:

@@ -1,4 +1,4 @@
-"""The pages of memory: the list with its bulk decisions, one record with its review, a context."""
+"""The pages of memory: the list with its bulk decisions, one record with its review."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from memory.context_page import read_context_page
 from memory.domain.terms import Answer
 from memory.edits import make_edit
 from memory.given_answers import read_given, read_ids, tell_rows
@@ -257,15 +256,6 @@ def _next_of(asked: PromotionRequest | None, project: Project, number: int) -> s
     return reverse(
         "memory-record", args=[project.slug, following.record.number if following else number]
     )
-
-
-@require_GET
-@login_required
-def context(request: HttpRequest, slug: str, context: UUID) -> HttpResponse:
-    actor = request_actor(request)
-    project = get_project(actor=actor, slug=slug)
-    page = read_context_page(actor=actor, project=project, context_id=context)
-    return render_page(request, "memory/context.html", page)
 
 
 @require_GET

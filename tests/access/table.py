@@ -373,6 +373,8 @@ PAGES: Final[dict[str, Row]] = {
         Right.CURATE, ok=404, at={"number": "record_number"}, body={"decision": "9999"}
     ),
     "GET /p/<slug>/memory/<number>/archive/": READ(at={"number": "skill_number"}),
+    "GET /p/<slug>/memory/contexts/": READ(),
+    "POST /p/<slug>/memory/contexts/ask/": RIGHT(Right.READ, ok=302, body={"goal": "go"}),
     "GET /p/<slug>/memory/contexts/<context>/": READ(),
     "GET /p/<slug>/memory/consolidations/": READ(),
     "POST /p/<slug>/memory/consolidations/order/": RIGHT(Right.CURATE, ok=409),

@@ -370,10 +370,32 @@ def test_a_context_page_tells_what_stayed_out(
     propose(project, "The bolus cap is 50 mg", **CAP, object="50 mg")
     stored = assemble_context(project_id=project.pk, actor=SYSTEM, goal="bolus cap")
     text = page(client, project, f"contexts/{stored.pk}/")
-    assert "it is not live" in text
+    assert "1 not live" in text
+    assert "It is held for a person." in text
     assert "The bolus cap is 45 mg" in text
+    listed = page(client, project, "contexts/")
+    assert f'href="/p/{project.slug}/memory/contexts/{stored.pk}/"' in listed
     elsewhere = assemble_context(project_id=make_project().pk, actor=SYSTEM, goal="x")
     page(client, project, f"contexts/{elsewhere.pk}/", status=404)
+
+
+def test_a_person_tries_a_context_and_a_bad_one_comes_back_as_it_was_typed(
+    client: Client, project: Project, curator: Actor
+) -> None:
+    make_verified(project, "The bolus cap is 45 mg", curator)
+    path = f"/p/{project.slug}/memory/contexts/ask/"
+    made = client.post(path, {"goal": "bolus cap", "role": "repairer", "budget": "100"})
+    assert made.status_code == 302
+    text = client.get(made["Location"]).content.decode()
+    assert "role: repairer" in text
+    assert "it counts as no retrieval" in text
+    assert "a try" in page(client, project, "contexts/")
+    for field, value in (("budget", "x"), ("scope", "everywhere"), ("branch", "x")):
+        told = client.post(path, {"goal": "bolus <b>cap", field: value})
+        assert told.status_code == 400
+        assert 'value="bolus &lt;b&gt;cap"' in told.content.decode()
+    empty = client.post(path, {"goal": "", "scope": "repo:none", "budget": "0"})
+    assert "Nothing entered." in client.get(empty["Location"]).content.decode()
 
 
 def _count(act: Callable[[], object]) -> int:

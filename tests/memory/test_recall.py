@@ -5,25 +5,29 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import Settings
 
 from memory.domain.assembly import Policy
 from memory.domain.recalled import COLUMNS, Recalled
 from memory.domain.terms import Answer
+from memory.episodes import project_batch
 from memory.models import Assembly, Record, Retrieval
-from memory.recall import assemble_context, recall
-from tests.make import make_person, make_project
+from memory.recall import assemble_context, budget_of, recall
+from tests.make import append, make_draft, make_person, make_project, make_run
 from tests.memory.make import (
     CAP,
+    ORDER,
     answer,
     make_corroborated,
     make_fact,
     make_verified,
+    mint_token,
     propose,
 )
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
-from verel_site.kit.refusals import NotFound
+from verel_site.kit.refusals import BadInput, NotFound
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +63,12 @@ def test_the_stored_explanation_names_the_rival_of_a_key(project: Project, curat
     make_verified(project, "The bolus cap is 45 mg", curator, **CAP, object="45 mg")
     rival = propose(project, "The bolus cap is 50 mg", **CAP, object="50 mg").record
     found = context(project)
-    assert found.result["left_out"] == [{"id": str(rival.record_id), "reason": "standing"}]
+    (left,) = found.result["left_out"]
+    assert (left["id"], left["reason"], left["standing"]) == (
+        str(rival.record_id),
+        "standing",
+        "held",
+    )
     assert Assembly.objects.get(pk=found.pk).result == found.result
 
 
@@ -140,3 +149,97 @@ def test_no_two_records_of_one_key_in_a_context_across_scopes(
     found = context(project, scopes=["team", "repo:mine"])
     assert [one["id"] for one in found.result["entered"]] == [str(narrow.record_id)]
     assert found.result["left_out"][0]["reason"] == "key"
+
+
+def test_whatever_the_goal_names_is_told_with_its_reason(
+    project: Project, curator: Actor, agent: Actor
+) -> None:
+    fact = {
+        "trust": make_fact(project, "Bolus cap: the ward says so"),
+        "scope": make_verified(project, "Bolus cap elsewhere", curator, scope="repo:other"),
+        "standing": make_verified(project, "Bolus cap of last year", curator),
+    }
+    answer(fact["standing"], curator, Answer.BURY)
+    told = {one["id"]: one for one in context(project).result["left_out"]}
+    assert {name: told[str(row.record_id)]["reason"] for name, row in fact.items()} == {
+        name: name for name in fact
+    }
+    assert told[str(fact["standing"].record_id)]["standing"] == "buried"
+    assert told[str(fact["scope"].record_id)]["scope"] == "repo:other"
+
+
+def test_what_is_buried_while_a_context_is_assembled_does_not_enter(
+    project: Project, curator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = make_verified(project, "The bolus cap is 45 mg", curator)
+    make_verified(project, "Bolus alarms are loud", curator)
+
+    def bury_meanwhile(*args: Any, **named: Any) -> list[Any]:
+        Record.objects.filter(pk=gone.pk).update(standing="buried")
+        return []
+
+    # The last that is read before the context is made.
+    monkeypatch.setattr("memory.recall.read_near_misses", bury_meanwhile)
+    found = context(project)
+    assert texts(found) == ["Bolus alarms are loud"]
+    assert Retrieval.objects.count() == 1
+    assert found.result["left_out"][0]["standing"] == "buried"
+
+
+def test_a_persons_try_is_stored_and_counts_as_no_retrieval(
+    project: Project, curator: Actor
+) -> None:
+    record = make_verified(project, "The bolus cap is 45 mg", curator)
+    found = context(project, trial=True)
+    record.refresh_from_db()
+    assert (texts(found), record.retrieval_count, Retrieval.objects.count()) == (
+        ["The bolus cap is 45 mg"],
+        0,
+        0,
+    )
+
+
+def test_a_role_has_a_hard_budget(project: Project, curator: Actor, settings: Settings) -> None:
+    settings.VEREL_ROLE_BUDGETS = {"repairer": 30}
+    assert [budget_of("repairer"), budget_of("repairer", 9), budget_of("repairer", 99)] == [
+        30,
+        9,
+        30,
+    ]
+    assert [budget_of("reviewer"), budget_of("reviewer", 99)] == [2_000, 99]
+    for number in range(9):
+        make_verified(project, f"Bolus cap number {number} of ward {number} is set", curator)
+    found = context(project, role="repairer")
+    assert found.result["policy"]["budget"] == 30
+    assert 0 < found.tokens <= 30
+
+
+def test_a_branch_brings_what_it_saw_and_did_last_through_its_lineage(
+    project: Project, curator: Actor, agent: Actor
+) -> None:
+    trunk = make_run(project, goal="Cap the bolus")[1]
+    append(trunk, make_draft("data.percept", {"sense": "dom", "text": "The button is hidden"}))
+    append(trunk, make_draft("data.percept", {"sense": "dom", "text": "The button is seen"}))
+    append(trunk, make_draft("data.tool.result", {"name": "pytest", "content": "3 passed"}))
+    append(trunk, make_draft("data.tool.result", {"name": "fetch", "content": ORDER}))
+    append(trunk, make_draft("data.tool.result", {"name": "cat", "content": mint_token(project)}))
+    while project_batch(project_id=project.pk):
+        pass
+    make_verified(project, "The bolus cap is 45 mg", curator)
+    found = context(project, role="repairer", branch_id=trunk.pk)
+    assert texts(found) == [
+        "role: repairer",
+        "The bolus cap is 45 mg",
+        "pytest progressed: 3 passed [src:agent episode]",
+        "The button is seen [src:dom percept]",
+    ]
+    assert found.result["branch"] == str(trunk.pk)
+    left = {one["says"] for one in found.result["left_out"]}
+    assert len(left) == 2, "an order, and a canary"
+    assert not any("text" in one for one in found.result["left_out"])
+    assert Retrieval.objects.count() == 1
+    elsewhere = make_run(make_project())[1]
+    with pytest.raises(BadInput):
+        context(project, branch_id=elsewhere.pk)
+    with pytest.raises(NotFound):
+        assemble_context(project_id=project.pk, actor=agent, branch_id=elsewhere.pk)

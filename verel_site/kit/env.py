@@ -50,6 +50,19 @@ def read_whole(name: str, default: int, *, low: int = 0, high: int = 10**12) -> 
     raise ImproperlyConfigured(f"{name} is {raw!r}; it takes a whole number from {low} to {high}.")
 
 
+def read_counts(name: str, *, high: int) -> dict[str, int]:
+    """Whole numbers by name, as `one=5,other=7`; none where nothing is said."""
+    told: dict[str, int] = {}
+    for part in read_list(name, []):
+        key, _, count = (piece.strip() for piece in part.partition("="))
+        if not key or not (count.isascii() and count.isdigit() and int(count) <= high):
+            raise ImproperlyConfigured(
+                f"{name} has {part!r}; it takes names with whole numbers up to {high}, as one=5,other=7."
+            )
+        told[key] = int(count)
+    return told
+
+
 def read_path(name: str, default: Path) -> Path:
     raw = read_text(name)
     return Path(raw).expanduser().resolve() if raw else default

@@ -54,7 +54,7 @@ def test_from_proposal_over_promotion_to_context(
     assert data(agent.get(path))["state"] == "decided"
 
     context = data(agent.get("memory/context?goal=bolus&budget=100&role=repairer"))
-    assert context["text"] == "The bolus cap is 45 mg"
+    assert context["text"] == "role: repairer\nThe bolus cap is 45 mg"
     assert context["policy"]["budget"] == 100
     assert data(agent.get(f"memory/contexts/{context['context']}")) == context
 
@@ -205,7 +205,15 @@ def test_requests_are_walked_by_cursor(project: Project, agent: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["budget=-1", "budget=x", "scope=everywhere", "role=" + "x" * 121, "project=nowhere"]
+    "query",
+    [
+        "branch=x",
+        "budget=-1",
+        "budget=x",
+        "scope=everywhere",
+        "role=" + "x" * 121,
+        "project=nowhere",
+    ],
 )
 def test_a_bad_query_of_a_context_is_told(agent: Api, query: str) -> None:
     response = agent.get(f"memory/context?{query}")

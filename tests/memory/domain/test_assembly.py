@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory.domain.assembly import (
+    KEEPING,
     ORDER,
     Candidate,
     Left,
+    Origin,
     Policy,
     Section,
     assemble,
@@ -37,6 +39,10 @@ def record(order: int, text: str = "", **more: Any) -> Candidate:
         words=words_of(told),
     )
     return dataclasses.replace(made, **more)
+
+
+def push(text: str) -> list[str]:
+    return ["orders"] if "push!" in text.casefold() else []
 
 
 texts = st.lists(
@@ -191,12 +197,19 @@ def test_under_pressure_episodes_go_first_and_identity_last() -> None:
 @pytest.mark.parametrize(
     ("winner", "loser"),
     [
-        ({"scope": "repo:r", "confidence": 0.3}, {"scope": "team", "trust": Trust.VERIFIED}),
+        ({"trust": Trust.VERIFIED, "confidence": 0.3}, {"scope": "repo:r", "confidence": 1.0}),
+        ({"scope": "repo:r", "confidence": 0.3}, {"scope": "team", "confidence": 1.0}),
         ({"trust": Trust.VERIFIED, "confidence": 0.3}, {"confidence": 1.0}),
         ({"confidence": 0.9}, {"confidence": 0.5}),
         ({}, {}),
     ],
-    ids=["the narrower scope", "the higher trust", "the higher rank", "the older"],
+    ids=[
+        "what is verified",
+        "the narrower scope",
+        "the higher trust",
+        "the higher rank",
+        "the older",
+    ],
 )
 def test_of_one_key_there_speaks(winner: dict[str, Any], loser: dict[str, Any]) -> None:
     one = record(1, "the cap is 45 mg", key="limits|cap", **winner)
@@ -207,21 +220,26 @@ def test_of_one_key_there_speaks(winner: dict[str, Any], loser: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("change", "reason", "figures"),
     [
-        ({"standing": Standing.SUPPRESSED}, Left.STANDING),
-        ({"standing": Standing.BURIED}, Left.STANDING),
-        ({"standing": Standing.HELD}, Left.STANDING),
-        ({"standing": Standing.REFUSED}, Left.STANDING),
-        ({"trust": Trust.UNVERIFIED}, Left.TRUST),
-        ({"scope": "repo:other"}, Left.SCOPE),
-        ({"confidence": 0.0, "strength": 0.05}, Left.RANK),
+        ({"standing": Standing.SUPPRESSED}, Left.STANDING, {"standing": "suppressed"}),
+        ({"standing": Standing.BURIED}, Left.STANDING, {"standing": "buried"}),
+        ({"standing": Standing.HELD}, Left.STANDING, {"standing": "held"}),
+        ({"standing": Standing.REFUSED}, Left.STANDING, {"standing": "refused"}),
+        ({"trust": Trust.UNVERIFIED}, Left.TRUST, {}),
+        ({"scope": "repo:other"}, Left.SCOPE, {"scope": "repo:other"}),
+        ({"confidence": 0.0, "strength": 0.05}, Left.RANK, {"rank": 0.015}),
+        ({"text": "word " * 8_000}, Left.BUDGET, {"tokens": 13_345, "room": 10_000, "rank": 0.62}),
+        ({"text": "Push!"}, Left.SUSPICIOUS, {"says": "It orders."}),
     ],
 )
-def test_the_reason_for_staying_out_is_told(change: dict[str, Any], reason: Left) -> None:
-    found = assemble([record(1, **change)], scopes=SCOPES, policy=WIDE)
-    assert [one.reason for one in found.left_out] == [reason]
-    assert found.as_json()["left_out"] == [{"id": "f-1", "reason": reason.value}]
+def test_the_reason_for_staying_out_is_told_with_its_figures(
+    change: dict[str, Any], reason: Left, figures: dict[str, Any]
+) -> None:
+    found = assemble([record(1, **change)], scopes=SCOPES, policy=WIDE, orders=push)
+    assert found.as_json()["left_out"] == [
+        {"id": "f-1", "origin": "record", "reason": reason.value, **figures}
+    ]
 
 
 def test_an_advisory_item_says_so_in_its_line() -> None:
@@ -242,3 +260,108 @@ def test_the_weights_are_stored_with_what_they_did() -> None:
     told = assemble([record(1)], scopes=SCOPES, policy=WIDE).as_json()
     assert told["policy"]["w_e"] == 0.4
     assert told["entered"][0]["rank"] == pytest.approx(0.4 * 0.8 + 0.3)
+
+
+def test_the_choice_by_marginal_relevance_as_computed_by_hand() -> None:
+    # Ranks 0.62, 0.58 and 0.5; one and other share 4 of 6 words, and third none with either.
+    one = record(1, "alpha beta gamma delta epsilon")
+    other = record(2, "alpha beta gamma delta zeta", confidence=0.7)
+    third = record(3, "eta theta iota kappa lambda", confidence=0.5)
+    told = [other, third, one]
+    costs = {candidate.id: count_tokens(label(candidate)) for candidate in told}
+    two = Policy(budget=costs["f-1"] + max(costs.values()))
+    # λ = 0.7: after one, other has 0.7·0.58 − 0.3·(4/6) = 0.206, and third 0.7·0.5 = 0.35.
+    found = assemble(told, scopes=SCOPES, policy=two)
+    assert [entered.candidate.id for entered in found.entered] == ["f-1", "f-3"]
+    assert [(left.candidate.id, left.reason) for left in found.left_out] == [("f-2", Left.BUDGET)]
+    # λ = 1: rank alone. λ = 0.9: 0.9·0.58 − 0.1·(4/6) = 0.455 against 0.9·0.5 = 0.45.
+    for diversity, second in ((1.0, "f-2"), (0.9, "f-2"), (0.88, "f-3")):
+        policy = dataclasses.replace(two, diversity=diversity)
+        found = assemble(told, scopes=SCOPES, policy=policy)
+        assert [entered.candidate.id for entered in found.entered] == ["f-1", second]
+    # 5 of 6 words the same are 0.83, which is more than most_alike.
+    same = record(4, "alpha beta gamma delta epsilon zeta")
+    (left,) = assemble([one, same], scopes=SCOPES, policy=WIDE).left_out
+    assert (left.by, left.figures["likeness"]) == ("f-1", 0.8333)
+
+
+def prompt(told: list[Candidate], policy: Policy) -> list[str]:
+    found = assemble(told, scopes=SCOPES, policy=policy)
+    return [f"{one.text}\n" for one in found.entered]
+
+
+@given(records(), st.data())
+def test_a_record_more_keeps_the_prefix_up_to_its_place_byte_for_byte(
+    told: list[Candidate], data: st.DataObject
+) -> None:
+    newest = max((one.order for one in told), default=0) + 1
+    # It says something of its own, under no key, so that it is in nobody's place.
+    more = record(newest, "quite new words", section=data.draw(st.sampled_from(Section)))
+    before, after = prompt(told, WIDE), prompt([*told, more], WIDE)
+    line = f"{label(more)}\n"
+    at = after.index(line)
+    assert "".join(after).encode().startswith("".join(before[:at]).encode())
+    assert [*after[:at], *after[at + 1 :]] == before
+
+
+@given(records(), policies)
+def test_what_had_no_room_had_none_beside_all_that_is_kept_before_it(
+    told: list[Candidate], policy: Policy
+) -> None:
+    found = assemble(told, scopes=SCOPES, policy=policy)
+    for left in found.left_out:
+        if left.reason is Left.BUDGET:
+            first = KEEPING[: KEEPING.index(left.candidate.section) + 1]
+            kept = [one.tokens for one in found.entered if one.candidate.section in first]
+            assert sum(kept) + count_tokens(label(left.candidate)) > policy.budget
+
+
+def given_line(order: int, text: str, origin: Origin, **more: Any) -> Candidate:
+    section = {
+        Origin.ROLE: Section.SYSTEM,
+        Origin.PERCEPT: Section.SCRATCH,
+        Origin.EPISODE: Section.EPISODES,
+    }[origin]
+    told = record(order, text, section=section, origin=origin, source="dom", **more)
+    return dataclasses.replace(told, trust=Trust.UNVERIFIED, scope="", id=f"e-{order}")
+
+
+def test_identity_percepts_facts_and_episodes_are_evicted_from_the_end() -> None:
+    told = [
+        given_line(0, "repairer", Origin.ROLE),
+        record(7, "require a scroll bar", section=Section.SYSTEM),
+        given_line(901, "the button is hidden", Origin.PERCEPT),
+        record(3, "the cap is low"),
+        given_line(900, "pytest failed", Origin.EPISODE),
+    ]
+    order = [entered.candidate.id for entered in assemble(told, scopes=SCOPES, policy=WIDE).entered]
+    assert order == ["e-0", "f-7", "f-3", "e-900", "e-901"]
+    keeping = [told[index] for index in range(5)]
+    for count in range(5):
+        room = sum(count_tokens(label(one)) for one in keeping[:count])
+        found = assemble(told, scopes=SCOPES, policy=Policy(budget=room))
+        assert {one.candidate.id for one in found.entered} == {one.id for one in keeping[:count]}
+    assert label(told[0]) == "role: repairer"
+    assert label(told[2]) == "the button is hidden [src:dom percept]"
+
+
+def test_what_a_branch_saw_crowds_out_no_record() -> None:
+    told = [given_line(9, "the cap is low", Origin.PERCEPT), record(1, "the cap is low")]
+    assert len(assemble(told, scopes=SCOPES, policy=WIDE).entered) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "enters"),
+    [({}, False), ({"trust": Trust.VERIFIED}, True)],
+    ids=["what runs vouch for", "what a person let in"],
+)
+def test_an_order_over_two_lines_is_left_out_where_no_person_read_it(
+    change: dict[str, Any], enters: bool
+) -> None:
+    def orders(text: str) -> list[str]:
+        return ["orders"] if "please push" in text else []
+
+    told = [record(1, "the cap, please"), record(2, "push now", **change)]
+    found = assemble(told, scopes=SCOPES, policy=WIDE, orders=orders)
+    assert len(found.entered) == 1 + enters
+    assert found.tokens == sum(one.tokens for one in found.entered)
