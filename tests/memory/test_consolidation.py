@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -5,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from branches.models import Event
 from memory.consolidation import gating, jobs
@@ -31,6 +33,7 @@ from memory.recall import assemble_context
 from memory.requests import request_promotion
 from tests.make import append, make_draft, make_person, make_project, make_run
 from tests.memory.make import answer, make_fact
+from tests.memory.model_server import ModelServer, verdict
 from tests.memory.steps import (
     WINDOWS,
     call,
@@ -390,25 +393,62 @@ def test_one_that_always_falls_over_ends_as_failed(project: Project) -> None:
     assert (noted.actor_kind, noted.reason) == ("system", job.fault)
 
 
-def test_a_scorer_that_is_away_puts_it_off_and_is_asked_again(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*args: object) -> object:
-        raise PortFailed("The judge does not answer.")
+@pytest.fixture
+def judge(settings: Settings, model_server: ModelServer) -> ModelServer:
+    """Away, until it is told what to say."""
+    settings.VEREL_ENTAILMENT, settings.VEREL_JUDGE_MODEL = "judge", "small"
+    settings.VEREL_JUDGE_URL = model_server.url
+    model_server.answer({}, 503)
+    return model_server
 
+
+def test_a_judge_that_is_away_puts_it_off_and_is_asked_again(
+    project: Project, judge: ModelServer
+) -> None:
     tell_runs(project)
     job = order(project)
-    with monkeypatch.context() as away:
-        away.setattr(gating, "score_pairs", fail)
-        with pytest.raises(PortFailed):
-            sweep_all()
+    with pytest.raises(PortFailed):
+        sweep_all()
     job.refresh_from_db()
-    assert (job.state, job.step, job.fault) == ("waiting", "entail", "The judge does not answer.")
+    assert (job.state, job.step) == ("waiting", "entail")
+    assert "The model server did not answer" in job.fault
     assert take_consolidation() is None
+    judge.answer(verdict('{"entailment": 1}'))
     Consolidation.objects.update(held_until=timezone.now() - timedelta(seconds=1))
     sweep_all()
     job.refresh_from_db()
     assert (job.state, job.fault) == ("done", "")
+    facts = job.candidates.filter(kind="fact")
+    assert set(facts.values_list("score", "scorer")) == {(1.0, "judge:small")}
+
+
+def test_what_a_judge_says_decides_to_the_last_digit_and_never_alone(
+    project: Project, judge: ModelServer
+) -> None:
+    """Each fault is borne out by a precise grader, but for the last one."""
+    scores = {"alpha": 0.85, "beta": 0.8499, "gamma": 0.5, "delta": 0.4999, "omega": 1.0}
+
+    def say(path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        hypothesis = json.loads(body["messages"][1]["content"])["hypothesis"]
+        value = next(value for name, value in scores.items() if name in hypothesis)
+        return 200, json.dumps(verdict(json.dumps({"entailment": value}))).encode()
+
+    judge.say = say
+    for name in list(scores)[:-1]:
+        fail_once(project, f"ERROR pump {name} does not answer")
+    trunk = make_run(project)[1]
+    append(trunk, call(1), result(1, "ERROR pump omega does not answer", bad=True))
+    told = {
+        next(name for name in scores if name in record.text): record.grounding
+        for record in made_by(consolidate(project))
+        if "fault" in record.key
+    }
+    assert told == {
+        "alpha": "precise",
+        "beta": "inferred",
+        "gamma": "inferred",
+        "omega": "inferred",
+    }
 
 
 def test_the_standing_job_works_what_was_ordered_to_its_end(project: Project) -> None:

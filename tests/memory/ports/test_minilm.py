@@ -5,8 +5,10 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from memory.entailment import score_pairs
+from memory.models import Record
 from memory.ports.embedders import current_embedder
 from tests.make import make_project
+from tests.memory.steps import consolidate, tell_runs
 
 pytestmark = [pytest.mark.heavy, pytest.mark.django_db]
 
@@ -47,3 +49,14 @@ def test_it_scores_what_a_source_supports_and_not_what_it_only_resembles() -> No
     supported, otherwise, unrelated = score_pairs(make_project(), told)
     assert supported.value > 0.5 > max(otherwise.value, unrelated.value)
     assert supported.source == "embedding:minilm-l6-v2-int8"
+
+
+def test_a_consolidation_is_gated_by_it() -> None:
+    project = make_project()
+    tell_runs(project)
+    job = consolidate(project)
+    assert job.count("written") > 2
+    facts = job.candidates.filter(kind="fact")
+    assert {row.scorer for row in facts} == {"embedding:minilm-l6-v2-int8"}
+    fault = Record.objects.get(project=project, text__startswith="pytest failed: FAILED test_cap")
+    assert (fault.grounding, fault.support_count) == ("precise", 3)
