@@ -187,12 +187,13 @@ def resume_consolidation(*, project_id: UUID) -> Consolidation | None:
 
 
 def take_consolidation(*, job_id: UUID | None = None) -> Consolidation | None:
-    """The oldest open one that nobody holds, or the one that is named, held by the caller now."""
+    """The open one that nobody holds and that was taken the least often, so that a huge one keeps no
+    other project waiting; or the one that is named. Held by the caller now."""
     now = timezone.now()
     free = _open().filter(Q(held_until=None) | Q(held_until__lt=now))
     if job_id is not None:
         free = free.filter(pk=job_id)
-    job = free.order_by("created_at").select_related("project").first()
+    job = free.order_by("epoch", "created_at").select_related("project").first()
     if job is None:
         return None
     if job.attempts >= MAX_ATTEMPTS:

@@ -379,6 +379,17 @@ def test_a_worker_that_was_taken_for_dead_writes_nothing_any_more(project: Proje
     assert SalientEpisode.objects.exists()
 
 
+def test_a_huge_one_lets_another_projects_go_before_its_next_slice(project: Project) -> None:
+    huge, small = order(project), order(make_project())
+    turns = []
+    for _ in range(4):
+        job = take_consolidation()
+        assert job is not None
+        turns.append(job.pk)
+        release(advance(job))
+    assert turns == [huge.pk, small.pk, huge.pk, small.pk]
+
+
 def test_one_that_always_falls_over_ends_as_failed(project: Project) -> None:
     job = order(project)
     for _ in range(5):
