@@ -106,7 +106,7 @@ class KnownFault(models.Model):
 
 
 class SalientEpisode(models.Model):
-    """An episode that a consolidation kept; gone when that is over."""
+    """An episode that a consolidation kept: its salience, for as long as that one stands."""
 
     consolidation = models.ForeignKey(Consolidation, on_delete=models.CASCADE, related_name="kept")
     position = models.PositiveBigIntegerField()

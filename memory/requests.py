@@ -207,7 +207,7 @@ def _read_gate(project_id: UUID, decision_id: UUID) -> dict[str, Any]:
 
 
 def find_record(*, actor: Actor, record_id: UUID) -> Record:
-    rows = Record.objects.visible_to(actor).select_related("project")
+    rows = Record.objects.visible_to(actor).select_related("project", "suppressed_by", "supersedes")
     record = rows.filter(record_id=record_id).first()
     if record is None:
         raise NotFound(f"There is no record {record_id} that you may see.")

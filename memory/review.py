@@ -103,7 +103,7 @@ def read_review(
     until = asked.deferred_until if asked else None
     backed = asked or next((one for one in requests if one.state == "decided"), None)
     return Review(
-        evaluation=_read_evaluation(backed.gate, runs) if backed and backed.gate else None,
+        evaluation=read_evaluation(backed.gate, runs) if backed and backed.gate else None,
         moved=_tell_moved(requests, seen),
         item=item,
         held_by=person_name(claim.reviewer) if claim else "",
@@ -138,7 +138,8 @@ def _read_claim(
     return item.pk, claims.select_related("reviewer").order_by("expires_at").first()
 
 
-def _read_evaluation(gate: dict[str, Any], runs: Collection[UUID]) -> Evaluation:
+def read_evaluation(gate: dict[str, Any], runs: Collection[UUID]) -> Evaluation:
+    """Of the gate that a promotion request pins; `runs` are those that the record is cited from."""
     decision = GateDecision.objects.select_related("branch__run").get(pk=gate["decision"])
     suite = Suite.objects.get(pk=gate["suite"])
     report = Report.objects.select_related("runner").get(pk=gate["report"])

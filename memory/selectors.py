@@ -27,6 +27,7 @@ class RecordFilter:
     trust: str = ""
     standing: str = ""
     scope: str = ""
+    key: str = ""
     text: str = ""
 
     def narrow(self, project_id: UUID, rows: RecordQuerySet) -> RecordQuerySet:
@@ -37,14 +38,14 @@ class RecordFilter:
     def narrow_fields(self, rows: RecordQuerySet) -> RecordQuerySet:
         """By everything but the text."""
         named = {"kind": self.kind, "trust": self.trust, "standing": self.standing}
-        named["scope"] = self.scope
+        named |= {"scope": self.scope, "key": self.key}
         return rows.filter(**{name: value for name, value in named.items() if value})
 
 
 def read_filter(query: Mapping[str, str], *, kind: str = "") -> RecordFilter:
     """Raises BadInput for a word that no record can have."""
     known = {"kind": Kind, "trust": Trust, "standing": Standing}
-    told = {name: query.get(name, "") for name in ("kind", "trust", "standing", "scope")}
+    told = {name: query.get(name, "") for name in ("kind", "trust", "standing", "scope", "key")}
     told["kind"] = kind or told["kind"]
     for name, words in known.items():
         values = [word.value for word in words]
@@ -59,7 +60,7 @@ def list_records(
     """Records by number; all standings, unless one is asked for."""
     actor.demand(project_id, Right.READ)
     rows = Record.objects.visible_to(actor).filter(project_id=project_id, number__gt=after)
-    rows = wanted.narrow(project_id, rows).select_related("suppressed_by")
+    rows = wanted.narrow(project_id, rows).select_related("suppressed_by", "supersedes")
     return cut(rows.order_by("number")[: limit + 1], limit)
 
 

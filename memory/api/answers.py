@@ -5,10 +5,19 @@ from typing import Any
 
 from memory.context_page import notes_of
 from memory.domain.strength import Curves
-from memory.evidence import list_evidence
 from memory.intentions import Due
-from memory.models import Assembly, Intention, IntentionFire, PromotionRequest, Record
+from memory.models import (
+    Assembly,
+    Evidence,
+    Intention,
+    IntentionFire,
+    PromotionRequest,
+    Record,
+    RefusedValue,
+)
 from memory.promotion import Decided, Row
+from memory.record_detail import SkillRecord, Told
+from memory.review import Evaluation
 
 type Json = dict[str, Any]
 
@@ -29,17 +38,21 @@ def record_json(record: Record, now: datetime, curves: Curves) -> Json:
         "predicate": record.predicate,
         "object": record.object,
         "subj_pred_key": record.key,
+        "entities": record.entities,
+        "relations": record.relations,
         "expression": record.expression,
         "details": record.details,
         "item_type": record.item_type,
         "content_digest": bytes(record.digest).hex(),
         "trust": record.trust,
         "standing": record.standing,
+        "supersedes": str(record.supersedes.record_id) if record.supersedes else None,
         "held_for": record.held_for,
         "suppressed_by": str(record.suppressed_by.record_id) if record.suppressed_by else None,
         "grounding": record.grounding,
         "source": record.source,
         "epistemic_confidence": round(record.confidence, 6),
+        "suite_digest": record.suite_digest or None,
         "seal": record.seal or None,
         "support_count": record.support_count,
         "contradiction_count": record.contradiction_count,
@@ -54,8 +67,71 @@ def record_json(record: Record, now: datetime, curves: Curves) -> Json:
     }
 
 
-def detail_json(record: Record, now: datetime, curves: Curves) -> Json:
-    return {**record_json(record, now, curves), "provenance": list_evidence(record)}
+def detail_json(told: Told, now: datetime, curves: Curves) -> Json:
+    """A record with everything that it rests on."""
+    return {
+        **record_json(told.record, now, curves),
+        "provenance": [provenance_json(row) for row in told.provenance],
+        "rejected_values": [refused_json(row) for row in told.refused],
+        "evaluation": evaluation_json(told.evaluation) if told.evaluation else None,
+        "skill": skill_json(told.skill) if told.skill else None,
+    }
+
+
+def provenance_json(row: Evidence) -> Json:
+    return {
+        "event": str(row.event_id),
+        "run": str(row.run_id),
+        "branch": str(row.branch_id),
+        "seq": row.seq,
+        "source": row.source,
+        "score": row.score,
+        "agrees": row.agrees,
+        "quote": row.quote,
+        "corroborator": row.corroborator,
+        "by": row.by_name,
+        "at": row.created_at.isoformat(),
+    }
+
+
+def refused_json(row: RefusedValue) -> Json:
+    return {
+        "value": row.value,
+        "reason": row.reason,
+        "by": row.by_name,
+        "at": row.created_at.isoformat(),
+    }
+
+
+def evaluation_json(told: Evaluation) -> Json:
+    return {
+        "verdict": told.verdict,
+        "policy_version": told.policy,
+        "at": told.at.isoformat(),
+        "suite": told.suite,
+        "grader": told.grader,
+        "receipt": told.receipt,
+        "runner": told.runner,
+        "related": told.related,
+        "fault": told.fault,
+    }
+
+
+def skill_json(told: SkillRecord) -> Json:
+    uses = told.uses
+    return {
+        "trigger": told.trigger,
+        "deps": [
+            {"name": need.name, "record": str(need.record) if need.record else None}
+            for need in told.needs
+        ],
+        "runs": uses.runs,
+        "decided": uses.decided,
+        "succeeded": uses.succeeded,
+        "success_rate": uses.success_rate,
+        "last_used": uses.last.isoformat() if uses.last else None,
+        "seal_holds": told.seal_holds,
+    }
 
 
 def request_json(request: PromotionRequest) -> Json:

@@ -22,8 +22,8 @@ from memory.domain.terms import ItemType, Kind
 from memory.evidence import MAX_EVIDENCE, Cited
 from memory.facts import MAX_OBJECT, MAX_TEXT, make_fact
 from memory.proposals import propose
+from memory.record_detail import read_record
 from memory.records import Proposal
-from memory.requests import find_record
 from memory.rules import make_rule
 from memory.selectors import list_records, read_filter
 from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented, query_parameter
@@ -45,6 +45,7 @@ FILTERS: Final = (
     query_parameter("trust", "unverified, corroborated or verified"),
     query_parameter("standing", "live, held, suppressed, buried or refused; all by default"),
     query_parameter("scope", "team, global, repo:NAME or agent:NAME"),
+    query_parameter("key", "subject|predicate, as `subj_pred_key` has it"),
     query_parameter("q", 'words that a record has; "phrases", -exclusions, begin*'),
 )
 
@@ -180,6 +181,7 @@ class SkillList(_RecordList):
 class RecordDetail(Endpoint):
     @documented(answers={200: RecordDetailSerializer})
     def get(self, request: Request, record: UUID) -> Response:
-        """A record with its provenance."""
-        found = find_record(actor=self.actor, record_id=record)
-        return Response(detail_json(found, timezone.now(), read_curves(found.project_id)))
+        """A record with its provenance, the values that were rejected under its key, its last
+        evaluation, and of a skill how it has done."""
+        told = read_record(actor=self.actor, record_id=record)
+        return Response(detail_json(told, timezone.now(), read_curves(told.record.project_id)))

@@ -12,6 +12,7 @@ from memory.domain.terms import (
     IntentionState,
     ItemType,
     Kind,
+    Outcome,
     RequestState,
     Standing,
     Tier,
@@ -23,6 +24,7 @@ from verdicts.domain.terms import Verdict
 KINDS = [one.value for one in Kind]
 ANSWERS = [one.value for one in Answer]
 VERDICTS = [one.value for one in Verdict]
+OUTCOMES = [one.value for one in Outcome]
 
 
 class Shape(serializers.Serializer[Any]):
@@ -117,20 +119,31 @@ class RecordSerializer(Shape):
     predicate = serializers.CharField()
     object = serializers.CharField()
     subj_pred_key = serializers.CharField()
-    expression = serializers.CharField()
-    details = serializers.DictField()
+    entities = serializers.ListField(child=serializers.CharField())
+    relations = serializers.ListField()
+    expression = serializers.CharField(help_text="of a design rule, in its canonical spelling")
+    details = serializers.DictField(
+        help_text="of a skill: name, license, compatibility, metadata, allowed_tools, files"
+    )
     item_type = serializers.ChoiceField([one.value for one in ItemType])
     content_digest = serializers.CharField(help_text="SHA-256, hexadecimal")
     trust = serializers.ChoiceField([one.value for one in Trust])
     standing = serializers.ChoiceField([one.value for one in Standing])
+    supersedes = serializers.UUIDField(
+        allow_null=True, help_text="the version that a person edited into this one"
+    )
     held_for = serializers.ListField(help_text="why it waits for a person")
     suppressed_by = serializers.UUIDField(allow_null=True)
     grounding = serializers.CharField()
     source = serializers.CharField()  # type: ignore[assignment]  # a name of DRF's too
     epistemic_confidence = serializers.FloatField(help_text="moves on evidence alone")
+    suite_digest = serializers.CharField(
+        allow_null=True, help_text="of the frozen suite that it was verified on"
+    )
     seal = serializers.DictField(
         allow_null=True,
-        help_text="of a promoted skill: key and signature (Ed25519, hex), by, at",
+        help_text="of a promoted skill: key and signature (Ed25519, hex), by, at; "
+        "memory/skills/key tells how to verify it",
     )
     support_count = serializers.IntegerField(help_text="independent runs")
     contradiction_count = serializers.IntegerField()
@@ -149,8 +162,121 @@ class ProvenanceSerializer(Shape):
     corroborator = serializers.DictField()
 
 
+class SourceSerializer(ProvenanceSerializer):
+    branch = serializers.UUIDField()
+    seq = serializers.IntegerField()
+    source = serializers.CharField(  # type: ignore[assignment]  # a name of DRF's too
+        help_text="who wrote the event"
+    )
+    by = serializers.CharField(help_text="who cited it")
+    at = serializers.DateTimeField(help_text="when it was cited")
+
+
+class RejectedSerializer(Shape):
+    value = serializers.CharField(help_text="folded: one case, single spaces")
+    reason = serializers.CharField()
+    by = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class EvaluationSerializer(Shape):
+    verdict = serializers.ChoiceField(VERDICTS)
+    policy_version = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    suite = serializers.CharField(help_text="name of the frozen suite")
+    grader = serializers.CharField()
+    receipt = serializers.CharField(help_text="how the runner's receipt stands")
+    runner = serializers.CharField()
+    related = serializers.BooleanField(help_text="of a run that speaks for the record")
+    fault = serializers.CharField(help_text="why it counts no more; empty while it does")
+
+
+class NeedSerializer(Shape):
+    name = serializers.CharField()
+    record = serializers.UUIDField(allow_null=True, help_text="what is live under that name")
+
+
+class SkillStandingSerializer(Shape):
+    trigger = serializers.CharField(
+        help_text="when to take it up: metadata.trigger, or the description"
+    )
+    deps = NeedSerializer(many=True, help_text="of metadata.deps, apart by spaces or commas")
+    runs = serializers.IntegerField(
+        help_text="that took this version up, by a call of a tool such as Skill with its name"
+    )
+    decided = serializers.IntegerField(help_text="of these, ended in a verdict")
+    succeeded = serializers.IntegerField(help_text="of these, merged by an open gate")
+    success_rate = serializers.FloatField(allow_null=True, help_text="succeeded of decided")
+    last_used = serializers.DateTimeField(allow_null=True)
+    seal_holds = serializers.BooleanField(help_text="with this installation's key, as it is now")
+
+
 class RecordDetailSerializer(RecordSerializer):
-    provenance = ProvenanceSerializer(many=True)
+    provenance = SourceSerializer(many=True)
+    rejected_values = RejectedSerializer(many=True, help_text="under its key, for ever")
+    evaluation = EvaluationSerializer(allow_null=True, help_text="the last that backed it")
+    skill = SkillStandingSerializer(allow_null=True, help_text="null of what is no skill")
+
+
+class SigningKeySerializer(Shape):
+    algorithm = serializers.CharField()
+    key = serializers.CharField(help_text="public key, hexadecimal")
+
+
+class ActionSerializer(Shape):
+    tool = serializers.CharField(help_text="empty of the end of a run")
+    args_digest = serializers.CharField(help_text="SHA-256 of the arguments; empty without any")
+    skill = serializers.CharField(help_text="that the step took up; mostly empty")
+
+
+class SeenIssueSerializer(Shape):
+    fingerprint = serializers.CharField()
+    grader = serializers.CharField()
+    kind = serializers.CharField()
+    severity = serializers.CharField()
+    message = serializers.CharField()
+    locator = serializers.CharField()
+
+
+class ObservationSerializer(Shape):
+    says = serializers.CharField(help_text="the beginning of what was observed")
+    signature = serializers.CharField(help_text="of what went wrong; empty where nothing did")
+    verdict = serializers.ChoiceField(
+        VERDICTS, allow_null=True, help_text="the worst that a grader said in it; null if none did"
+    )
+    issues = SeenIssueSerializer(many=True)
+
+
+class SalienceSerializer(Shape):
+    kept = serializers.BooleanField()
+    hard = serializers.BooleanField(help_text="for its surprise, or a fault never seen before")
+    score = serializers.FloatField(allow_null=True, help_text="0 to 1; null where it was dropped")
+    consolidation = serializers.IntegerField(help_text="number of the one that weighed it")
+
+
+class EpisodeSerializer(Shape):
+    event = serializers.UUIDField(help_text="that ended the step; the byte-exact source")
+    position = serializers.IntegerField()
+    project = serializers.UUIDField()
+    run = serializers.UUIDField()
+    branch = serializers.UUIDField()
+    seq = serializers.IntegerField()
+    agent = serializers.CharField()
+    goal = serializers.CharField()
+    action = ActionSerializer()
+    observation = ObservationSerializer()
+    outcome = serializers.ChoiceField(
+        OUTCOMES, help_text="done is its agent's word; the verdict is the graders'"
+    )
+    salience = SalienceSerializer(allow_null=True, help_text="null until it was weighed")
+    surprise = serializers.FloatField(help_text="nats")
+    tokens = serializers.IntegerField(help_text="output tokens told since the step before")
+    at = serializers.DateTimeField()
+
+
+class EpisodeListSerializer(Shape):
+    results = EpisodeSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
 
 
 class RecordListSerializer(Shape):

@@ -2,15 +2,26 @@
 
 from django.urls import URLPattern, path
 
-from memory.api import consolidations, contexts, intentions, promotions, records, scores, skills
+from memory.api import (
+    consolidations,
+    contexts,
+    episodes,
+    intentions,
+    promotions,
+    records,
+    scores,
+    skills,
+)
 
 urlpatterns: list[URLPattern] = [
     path("memory/proposals", records.Proposals.as_view()),
     path("memory/scores", scores.Scores.as_view()),
+    path("memory/episodes", episodes.EpisodeList.as_view()),
     path("memory/facts", records.FactList.as_view()),
     path("memory/rules", records.RuleList.as_view()),
     path("memory/skills", records.SkillList.as_view()),
     path("memory/skills/archives", skills.SkillUpload.as_view()),
+    path("memory/skills/key", skills.SigningKey.as_view()),
     path("memory/skills/<uuid:record>/archive", skills.SkillArchive.as_view()),
     path("memory/intentions", intentions.IntentionList.as_view()),
     path("memory/intentions/claims", intentions.IntentionClaims.as_view()),

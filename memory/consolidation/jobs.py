@@ -327,8 +327,10 @@ def _fail(job: Consolidation, fault: str) -> None:
 
 
 def _clear(job: Consolidation) -> None:
-    """What was on its way only: the kept episodes, and claims that others have taken in."""
-    SalientEpisode.objects.filter(consolidation=job).delete()
+    """What was on its way only: claims that others have taken in and, of one that came to no end,
+    the kept episodes, which are for the next one."""
+    if job.state != JobState.DONE.value:
+        SalientEpisode.objects.filter(consolidation=job).delete()
     ended = [Fate.DROPPED.value, Fate.WRITTEN.value, Fate.REFUSED.value]
     rows = Candidate.objects.filter(consolidation=job)
     rows.exclude(fate__in=ended).delete()

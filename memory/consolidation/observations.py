@@ -11,6 +11,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from memory.consolidation_models import Consolidation, SalientEpisode
 from memory.models import Episode
+from memory.querysets import EpisodeQuerySet
 from verdicts.models import Issue, Report
 
 # A grader that finds more at once tells of one fault in many words.
@@ -34,10 +35,14 @@ def kept_episodes(job: Consolidation, count: int) -> list[Episode]:
         .order_by("position")
         .values_list("position", flat=True)[:count]
     )
-    after = Episode.objects.filter(branch=OuterRef("branch"), seq__gt=OuterRef("seq"))
     rows = Episode.objects.filter(project_id=job.project_id, position__in=positions)
-    rows = rows.annotate(next_seq=Subquery(after.order_by("seq").values("seq")[:1]))
-    return list(rows.order_by("position"))
+    return list(with_next(rows).order_by("position"))
+
+
+def with_next(rows: EpisodeQuerySet) -> EpisodeQuerySet:
+    """Each with the `next_seq` of its branch, up to which reports are about it."""
+    after = Episode.objects.filter(branch=OuterRef("branch"), seq__gt=OuterRef("seq"))
+    return rows.annotate(next_seq=Subquery(after.order_by("seq").values("seq")[:1]))
 
 
 def observe(episodes: Sequence[Episode]) -> list[Observed]:

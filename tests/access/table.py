@@ -189,12 +189,14 @@ API: Final[dict[str, Row]] = {
         ok=201,
         body={"project": "{project}", "scores": [{"pair": NO_DIGEST, "value": 0.9}]},
     ),
+    "GET /api/v1/memory/episodes": READ(query="project={project}"),
     "GET /api/v1/memory/facts": READ(query="project={project}"),
     "GET /api/v1/memory/rules": READ(query="project={project}"),
     "GET /api/v1/memory/skills": READ(query="project={project}"),
     "POST /api/v1/memory/skills/archives": RIGHT(
         Right.PROPOSE, ok=201, query="project={project}", raw=pack_skill("x")
     ),
+    "GET /api/v1/memory/skills/key": SIGNED_IN(),
     "GET /api/v1/memory/skills/<record>/archive": READ(at={"record": "skill"}),
     "GET /api/v1/memory/intentions": READ(query="project={project}"),
     "POST /api/v1/memory/intentions": RIGHT(

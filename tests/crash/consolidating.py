@@ -119,7 +119,8 @@ def tell(job: Consolidation) -> dict[str, Any]:
             AuditEntry.objects.filter(project=project).values_list("action", flat=True)
         ),
         "orphans": [
-            SalientEpisode.objects.filter(consolidation=job).count(),
+            # Each is kept once, and stays with the consolidation.
+            SalientEpisode.objects.filter(consolidation=job).count() - job.count("salient"),
             rows.filter(fate__in=[Fate.READY, Fate.ENTAILED, Fate.EXTRACTED]).count(),
             len(mine - written),
         ],

@@ -8,6 +8,7 @@ from memory.edits import make_edit
 from memory.facts import make_fact as draft_fact
 from memory.models import PromotionDecision, PromotionRequest, Record
 from memory.promotion import PromotionClosed, ReasonNeeded, Said, decide_many, decide_promotion
+from memory.record_detail import read_record
 from memory.refused import ValueRefused
 from memory.requests import PROMOTION, CannotAnswer, NoGate, PromotionVoid, request_promotion
 from memory.undoing import undo_promotion
@@ -384,6 +385,9 @@ def test_a_receipt_of_a_frozen_suite_backs_a_promotion_which_falls_with_the_suit
     decide_promotion(request_id=request.pk, actor=curator, said=said(request, Answer.PROMOTE))
     record.refresh_from_db()
     assert (record.trust, record.suite_digest) == ("verified", SUITE)
+    backed = read_record(actor=curator, record_id=record.record_id).evaluation
+    assert backed is not None
+    assert (backed.verdict, backed.suite, backed.receipt) == ("pass", "unit", "valid")
     retire_suite(suite_id=suite.pk, actor=curator, reason="It leaked")
     record.refresh_from_db()
     assert record.trust == "unverified"

@@ -36,7 +36,10 @@ def test_from_proposal_over_promotion_to_context(
     record = made["record"]
     assert (record["trust"], record["subj_pred_key"]) == ("unverified", "limits.bolus|max_dose")
     told = data(agent.get(f"memory/records/{record['record']}"))
-    assert told["provenance"][0]["quote"] == "Dose = 45mg"
+    [source] = told["provenance"]
+    assert (source["quote"], source["source"], source["seq"]) == ("Dose = 45mg", "agent", event.seq)
+    assert (source["branch"], source["by"]) == (str(event.branch_id), "test")
+    assert (told["rejected_values"], told["evaluation"], told["skill"]) == ([], None, None)
     assert data(agent.get("memory/context?goal=bolus"))["entered"] == []
 
     asked = data(agent.post("memory/promotions", {"record": record["record"]}), 201)
