@@ -130,9 +130,9 @@ def list_contexts(
 
 
 def list_intentions(
-    *, actor: Actor, project_id: UUID, state: str, after: int, limit: int
+    *, actor: Actor, project_id: UUID, state: str, after: int, limit: int, scope: str = ""
 ) -> Page[Intention]:
-    """Intentions by number; every state, unless one is asked for."""
+    """Intentions by number; every state and scope, unless one is asked for."""
     actor.demand(project_id, Right.READ)
     states = [one.value for one in IntentionState]
     if state and state not in states:
@@ -140,6 +140,8 @@ def list_intentions(
     rows = Intention.objects.visible_to(actor).filter(project_id=project_id, number__gt=after)
     if state:
         rows = rows.filter(state=state)
+    if scope:
+        rows = rows.filter(scope=scope)
     return cut(rows.select_related("fire").order_by("number")[: limit + 1], limit)
 
 

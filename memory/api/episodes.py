@@ -10,7 +10,13 @@ from branches.selectors.listings import pick_project
 from memory.api.serializers import OUTCOMES, EpisodeListSerializer
 from memory.consolidation.observations import Observed
 from memory.episode_list import Salience, Told, list_episodes, read_episode_filter
-from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented, query_parameter
+from verel_site.access.endpoints import (
+    PAGING_PARAMETERS,
+    Endpoint,
+    check_names,
+    documented,
+    query_parameter,
+)
 from verel_site.kit.cursors import read_page
 
 PARAMETERS = (
@@ -33,6 +39,7 @@ class EpisodeList(Endpoint):
         """Steps of agents by their position in the journal, of which they are a projection: a
         tool's result with its call, or the end of a run. A verdict counts for the step that it was
         said behind, until the next one of its branch."""
+        check_names(request, PARAMETERS)
         after, limit = read_page(request.query_params)
         project = pick_project(actor=self.actor, named=request.query_params.get("project"))
         page = list_episodes(

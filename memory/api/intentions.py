@@ -29,7 +29,13 @@ from memory.intentions import (
     report_fired,
 )
 from memory.selectors import list_intentions
-from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented, query_parameter
+from verel_site.access.endpoints import (
+    PAGING_PARAMETERS,
+    Endpoint,
+    check_names,
+    documented,
+    query_parameter,
+)
 from verel_site.access.idempotency import Answer, answer_once
 from verel_site.access.rights import Right
 from verel_site.kit.bodies import Body
@@ -37,26 +43,30 @@ from verel_site.kit.cursors import read_page
 
 FIELDS: Final = ("project", "cue", "action", "idempotency_key", "ttl_seconds", "scope")
 MAX_EPOCH: Final = 2**31 - 1
+PARAMETERS: Final = (
+    *PAGING_PARAMETERS,
+    query_parameter("project", "slug or id; needed where the key reads several"),
+    query_parameter("state", f"one of {', '.join(IntentionState)}; all by default"),
+    query_parameter("scope", "team, global, repo:NAME or agent:NAME; all by default"),
+)
 
 
 class IntentionList(Endpoint):
     @extend_schema(operation_id="memory_intentions_list")
     @documented(
         answers={200: IntentionListSerializer},
-        parameters=[
-            *PAGING_PARAMETERS,
-            query_parameter("project", "slug or id; needed where the key reads several"),
-            query_parameter("state", f"one of {', '.join(IntentionState)}; all by default"),
-        ],
+        parameters=PARAMETERS,
     )
     def get(self, request: Request) -> Response:
         """Intentions by number."""
+        check_names(request, PARAMETERS)
         after, limit = read_page(request.query_params)
         project = pick_project(actor=self.actor, named=request.query_params.get("project"))
         page = list_intentions(
             actor=self.actor,
             project_id=project.pk,
             state=request.query_params.get("state", ""),
+            scope=request.query_params.get("scope", ""),
             after=after,
             limit=limit,
         )

@@ -26,12 +26,19 @@ from memory.record_detail import read_record
 from memory.records import Proposal
 from memory.rules import make_rule
 from memory.selectors import list_records, read_filter
-from verel_site.access.endpoints import PAGING_PARAMETERS, Endpoint, documented, query_parameter
+from verel_site.access.endpoints import (
+    PAGING_PARAMETERS,
+    Endpoint,
+    check_names,
+    documented,
+    query_parameter,
+)
 from verel_site.access.idempotency import Answer, answer_once
 from verel_site.access.rights import Right
 from verel_site.kit.bodies import Body, inside
 from verel_site.kit.cursors import read_page
 from verel_site.kit.refusals import BadInput
+from verel_site.kit.strict_json import encode_sorted
 
 FIELDS: Final = (
     "project", "kind", "text", "scope", "subject", "predicate", "object", "item_type", "entities",
@@ -48,6 +55,8 @@ FILTERS: Final = (
     query_parameter("key", "subject|predicate, as `subj_pred_key` has it"),
     query_parameter("q", 'words that a record has; "phrases", -exclusions, begin*'),
 )
+PARAMETERS: Final = (*PAGING_PARAMETERS, *FILTERS)
+MAX_RELATIONS_BYTES: Final = 16 * 1024
 
 
 class Proposals(Endpoint):
@@ -91,7 +100,7 @@ def read_proposal(body: Body) -> Proposal:
         predicate=body.text("predicate", longest=MAX_NAME, default=""),
         object=body.text("object", longest=MAX_OBJECT, default=""),
         entities=_read_names(body, "entities"),
-        relations=_read_few(body, "relations"),
+        relations=_read_relations(body),
         **shared,
     )
 
@@ -131,10 +140,20 @@ def _read_names(body: Body, name: str) -> list[str]:
     return listed
 
 
+def _read_relations(body: Body) -> list[Any]:
+    listed = _read_few(body, "relations")
+    if len(encode_sorted(listed)) > MAX_RELATIONS_BYTES:
+        raise BadInput(
+            f"relations takes at most {MAX_RELATIONS_BYTES:,} bytes.", pointer="/relations"
+        )
+    return listed
+
+
 class _RecordList(Endpoint):
     kind = Kind.FACT
 
     def listed(self, request: Request) -> Response:
+        check_names(request, PARAMETERS)
         after, limit = read_page(request.query_params)
         project = pick_project(actor=self.actor, named=request.query_params.get("project"))
         wanted = read_filter(request.query_params, kind=self.kind.value)
@@ -152,7 +171,7 @@ class _RecordList(Endpoint):
 
 class FactList(_RecordList):
     @extend_schema(operation_id="memory_facts_list")
-    @documented(answers={200: RecordListSerializer}, parameters=[*PAGING_PARAMETERS, *FILTERS])
+    @documented(answers={200: RecordListSerializer}, parameters=PARAMETERS)
     def get(self, request: Request) -> Response:
         """Facts by number, whatever their standing."""
         return self.listed(request)
@@ -162,7 +181,7 @@ class RuleList(_RecordList):
     kind = Kind.RULE
 
     @extend_schema(operation_id="memory_rules_list")
-    @documented(answers={200: RecordListSerializer}, parameters=[*PAGING_PARAMETERS, *FILTERS])
+    @documented(answers={200: RecordListSerializer}, parameters=PARAMETERS)
     def get(self, request: Request) -> Response:
         """Design rules by number, whatever their standing."""
         return self.listed(request)
@@ -172,7 +191,7 @@ class SkillList(_RecordList):
     kind = Kind.SKILL
 
     @extend_schema(operation_id="memory_skills_list")
-    @documented(answers={200: RecordListSerializer}, parameters=[*PAGING_PARAMETERS, *FILTERS])
+    @documented(answers={200: RecordListSerializer}, parameters=PARAMETERS)
     def get(self, request: Request) -> Response:
         """Skills by number; each version is a record of its own."""
         return self.listed(request)

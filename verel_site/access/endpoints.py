@@ -77,6 +77,15 @@ def check_query(request: Request) -> None:
             raise BadInput("NUL is not allowed in a parameter.", parameter=name.replace("\x00", ""))
 
 
+def check_names(request: Request, parameters: Iterable[Any]) -> None:
+    """Raises BadInput for a parameter that is not among these: a misspelt filter filters nothing."""
+    names = [parameter.name for parameter in parameters]
+    for name in request.query_params:
+        if name not in names:
+            told = ", ".join(sorted(names))
+            raise BadInput(f"There is no such parameter; there are {told}.", parameter=name[:60])
+
+
 class NoSuchAddress(Endpoint):
     """The last pattern under the API: what has no address is a problem document too."""
 

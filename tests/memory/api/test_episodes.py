@@ -59,7 +59,7 @@ def test_they_are_filtered_and_walked_by_cursor(project: Project, reader: Api) -
     assert told(f"run={first.run_id}") == [str(first.pk)] * 2
     assert len(told("tool=pytest&agent=agent")) == 4
     assert told("skill=none") == told(f"run={uuid4()}") == []
-    for query in ("outcome=odd", "run=x", "branch=5", "after=-1", "limit=0"):
+    for query in ("outcome=odd", "run=x", "branch=5", "after=-1", "limit=0", "outcom=done"):
         body = problem(reader.get(f"memory/episodes?{query}"), 400, "bad_input")
         assert body["parameter"] == query.partition("=")[0]
 

@@ -97,6 +97,7 @@ def test_a_proposal_is_made_once_under_its_idempotency_key(project: Project, age
         ({"entailment": 1.5}, 400, "bad_input", "/entailment"),
         ({"entailment": True}, 400, "bad_input", "/entailment"),
         ({"entailment": 0.2}, 422, "not_entailed", "/entailment"),
+        ({"relations": ["x" * 20_000]}, 400, "bad_input", "/relations"),
         ({"entities": [5]}, 400, "bad_input", "/entities/0"),
         ({"evidence": [5]}, 400, "bad_input", "/evidence/0"),
         ({"evidence": [{"event": "x"}]}, 400, "bad_input", "/evidence/0/event"),
@@ -152,7 +153,10 @@ def test_lists_are_filtered_and_walked_by_cursor(project: Project, agent: Api) -
     found = data(agent.get("memory/facts?q=ward 3"))["results"]
     assert [row["text"] for row in found] == ["Ward 3 has its own pump"]
     assert data(agent.get("memory/facts?trust=verified"))["results"] == []
-    assert problem(agent.get("memory/facts?trust=odd"), 400, "bad_input")["parameter"] == "trust"
+    for name in ("trust", "standng"):
+        body = problem(agent.get(f"memory/facts?{name}=odd"), 400, "bad_input")
+        assert body["parameter"] == name
+    assert data(agent.get("memory/facts?key=a|b"))["results"] == []
     assert data(agent.get("memory/rules"))["results"] == []
 
 

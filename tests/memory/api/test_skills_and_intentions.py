@@ -196,6 +196,11 @@ def test_an_intention_from_its_cue_to_its_report(project: Project, agent: Api) -
         row["state"] for row in data(agent.get("memory/intentions?state=fired"))["results"]
     ] == ["fired"]
     problem(agent.get("memory/intentions?state=odd"), 400, "bad_input")
+    problem(agent.get("memory/intentions?stat=fired"), 400, "bad_input")
+    assert data(agent.get("memory/intentions?scope=repo:a"))["results"] == []
+    [told] = data(agent.get("memory/intentions?scope=team"))["results"]
+    assert (told["ttl_seconds"], told["fire"]["worker"], told["fire"]["epoch"]) == (60, "w", 1)
+    assert told["fire"]["fired_at"] is not None
 
 
 def test_a_cue_that_cannot_be_read_has_its_place(agent: Api) -> None:
