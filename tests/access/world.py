@@ -15,7 +15,7 @@ from memory.consolidation.jobs import order_consolidation
 from memory.domain.archive import File, pack_files
 from memory.facts import make_fact
 from memory.intentions import propose_intention
-from memory.models import Record
+from memory.models import Intention, Record
 from memory.proposals import propose
 from memory.recall import assemble_context
 from memory.requests import request_promotion
@@ -191,17 +191,21 @@ class World:
             "consolidation_number": str(job.number),
             "skill": str(skill.record_id),
             "skill_number": str(skill.number),
-            "intention": str(
-                propose_intention(
-                    project_id=self.project.pk,
-                    actor=SYSTEM,
-                    cue=f"source == '{MARK}'",
-                    action={"do": MARK},
-                    idempotency_key="first",
-                    ttl_seconds=3600,
-                ).pk
-            ),
+            "intention": str(self._make_intention()),
         }
+
+    def _make_intention(self) -> UUID:
+        """With an action as it may have been stored before all of them were screened."""
+        made = propose_intention(
+            project_id=self.project.pk,
+            actor=SYSTEM,
+            cue=f"source == '{MARK}'",
+            action={"do": "look"},
+            idempotency_key="first",
+            ttl_seconds=3600,
+        )
+        Intention.objects.filter(pk=made.pk).update(action={"do": MARK})
+        return made.pk
 
     def _make_skill(self) -> Record:
         text = f"---\nname: capping\ndescription: Caps the dose {MARK}\n---\n".encode()
