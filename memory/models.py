@@ -255,6 +255,7 @@ class Evidence(models.Model):
     class Meta:
         verbose_name_plural = "evidence"
         constraints = [models.UniqueConstraint(fields=["record", "event_id"], name="evidence_once")]
+        indexes = [models.Index(fields=["event_id"], name="evidence_of_event")]
 
     def __str__(self) -> str:
         return f"event {self.event_id} on {self.record_id}"

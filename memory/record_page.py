@@ -349,7 +349,7 @@ def read_record_page(
             fading_of(record, now, curves, evidence=evidence, retrievals=retrievals, fit=fit)
         ),
         curve_words=_curve_words(record, record.curve(curves), fit),
-        history=_history(record, evidence, requests, past),
+        history=_history(record, project.slug, evidence, requests, past),
         uses=tuple(_use(row, project.slug) for row in retrievals[:NEIGHBOURS]),
         request=request,
         waiting=read_waiting(project, record),
@@ -529,6 +529,7 @@ def _curve_words(record: Record, curve: Curve, fit: CurveFit | None) -> str:
 
 def _history(
     record: Record,
+    slug: str,
     evidence: Sequence[Evidence],
     requests: Sequence[PromotionRequest],
     past: Past,
@@ -538,7 +539,10 @@ def _history(
     ]
     if record.supersedes is not None:
         told[0] = Happening(
-            record.created_at, f"{record.by_name} wrote version {record.version}", True
+            record.created_at,
+            f"{record.by_name} wrote version {record.version} of {record.supersedes.label}",
+            record.by_kind == "person",
+            href=reverse("memory-record", args=[slug, record.supersedes.number]),
         )
     seen: set[tuple[UUID, bool]] = set()
     for row in evidence:

@@ -11,7 +11,7 @@ from django.db.models import Q
 from branches.domain.search_query import parse_query
 from memory.domain.content import fold
 from memory.domain.terms import Kind
-from memory.models import Record
+from memory.models import Evidence, Record
 from memory.storage.recall_index import find_words
 
 # A search answers with so many records at most, the best first.
@@ -52,13 +52,16 @@ _NOTHING: Final = Q(pk__in=())
 
 
 def _names(wanted: str) -> Q:
-    """Of a label, an id, or a digest: the whole of it, or as much as the pages print."""
+    """Of a label, an id, an event that it rests on, or a digest: the whole of it, or as much as the
+    pages print."""
     label = _LABEL.fullmatch(wanted)
     if label is not None:
         return Q(number=int(label[2]), kind=_KINDS[label[1].lower()].value)
     said = _NOTHING
     with suppress(ValueError):
-        said |= Q(record_id=UUID(wanted))
+        id = UUID(wanted)
+        rests = Evidence.objects.filter(event_id=id).values("record")
+        said |= Q(record_id=id) | Q(pk__in=rests)
     begin = "".join(wanted.lower().split())
     if _HEX.fullmatch(begin):
         least = bytes.fromhex(begin[: len(begin) // 2 * 2])

@@ -10,6 +10,8 @@ urlpatterns = [
     path("p/<slug:slug>/memory/undo/", records.undo_given, name="memory-undo"),
     path("p/<slug:slug>/memory/<int:number>/", records.record, name="memory-record"),
     path("p/<slug:slug>/memory/<int:number>/decide/", records.decide, name="memory-record-decide"),
+    path("p/<slug:slug>/memory/<int:number>/clear/", records.clear, name="memory-record-clear"),
+    path("events/<uuid:event>/memory/", records.resting_on, name="event-memory"),
     path("p/<slug:slug>/memory/<int:number>/undo/", records.undo, name="memory-record-undo"),
     path(
         "p/<slug:slug>/memory/<int:number>/archive/", records.archive, name="memory-skill-archive"

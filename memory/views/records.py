@@ -6,16 +6,25 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
+from branches.selectors.events import read_event
 from memory.domain.terms import Answer
 from memory.edits import make_edit
 from memory.given_answers import read_given, read_ids, tell_rows
-from memory.models import PromotionDecision, PromotionRequest, Record
-from memory.promotion import Said, decide_many, decide_promotion, decide_record, demand_person
+from memory.models import PromotionDecision, PromotionRequest, Record, RefusedValue
+from memory.promotion import (
+    Said,
+    clear_refusal,
+    decide_many,
+    decide_promotion,
+    decide_record,
+    demand_person,
+)
 from memory.record_list import read_focus, read_record_list
 from memory.record_page import Draft, read_record_page
 from memory.requests import next_after, refresh_asked
@@ -215,6 +224,39 @@ def undo(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         )
         return render_page(request, "memory/record.html", page, status=refusal.status)
     return redirect("memory-record", project.slug, undone.record.number)
+
+
+@require_POST
+@login_required
+def clear(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """Lets what was refused be said again, with a reason; the record itself is buried then."""
+    actor = request_actor(request)
+    project = get_project(actor=actor, slug=slug)
+    demand_person(actor, project.pk)
+    refused = RefusedValue.objects.filter(project=project, record__number=number, cleared_at=None)
+    ids = list(refused.values_list("pk", flat=True))
+    if not ids:
+        raise NotFound(f"Nothing that record {number} says is refused in this project.")
+    reason = request.POST.get("reason", "").strip()[:MAX_TEXT]
+    try:
+        with transaction.atomic():
+            for refused_id in ids:
+                clear_refusal(refused_id=refused_id, actor=actor, reason=reason)
+    except (Forbidden, NotFound):
+        raise
+    except Refusal as refusal:
+        fault = f"{refusal.title}. {refusal.detail}"
+        page = read_record_page(actor=actor, project=project, number=number, fault=fault)
+        return render_page(request, "memory/record.html", page, status=refusal.status)
+    return redirect("memory-record", project.slug, number)
+
+
+@require_GET
+@login_required
+def resting_on(request: HttpRequest, event: UUID) -> HttpResponse:
+    """From an event of the tree to the records that rest on it."""
+    row = read_event(actor=request_actor(request), event_id=event)
+    return redirect(f"{reverse('memory', args=[row.project.slug])}?q={event}")
 
 
 def _read_said(form: QueryDict, record: Record) -> Said:

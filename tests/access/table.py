@@ -374,6 +374,10 @@ PAGES: Final[dict[str, Row]] = {
     "POST /p/<slug>/memory/<number>/undo/": RIGHT(
         Right.CURATE, ok=404, at={"number": "record_number"}, body={"decision": "9999"}
     ),
+    "POST /p/<slug>/memory/<number>/clear/": RIGHT(
+        Right.CURATE, ok=404, at={"number": "record_number"}, body={"reason": "x"}
+    ),
+    "GET /events/<event>/memory/": READ(ok=302),
     "GET /p/<slug>/memory/<number>/archive/": READ(at={"number": "skill_number"}),
     "GET /p/<slug>/memory/contexts/": READ(),
     "POST /p/<slug>/memory/contexts/ask/": RIGHT(Right.READ, ok=302, body={"goal": "go"}),

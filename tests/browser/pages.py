@@ -20,4 +20,5 @@ def visit(page: Page, address: str) -> None:
 
 def assert_reachable(page: Page) -> None:
     """axe finds nothing serious on the page as it is now, in either theme."""
-    assert find_faults(page, of=SERIOUS) == []
+    faults = find_faults(page, of=SERIOUS)
+    assert not faults, "\n".join(faults)

@@ -8,9 +8,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from memory import proposals, record_list
 from memory.domain.terms import Answer
+from memory.edits import make_edit
 from memory.models import PromotionDecision, PromotionRequest, Record
 from memory.recall import assemble_context
 from memory.record_needs import NEEDS
@@ -225,6 +227,82 @@ def test_what_needs_a_look_is_counted_and_found(client: Client, project: Project
         assert [row.id for row in shown.rows] == [record.record_id], need
         counts = {facet.word: facet.count for facet in shown.groups[-1].rows}
         assert counts[NEEDS[need]] == 1
+
+
+def test_an_event_of_the_tree_leads_to_what_rests_on_it(client: Client, project: Project) -> None:
+    event = make_source(project)
+    make_fact(project, "Ward 1 has a pump", evidence=cite(event))
+    make_fact(project, "Nurses call it the push", evidence=cite(make_source(project)))
+    led = client.get(f"/events/{event.event_id}/memory/", follow=True)
+    text = led.content.decode()
+    assert "Ward 1 has a pump" in text
+    assert "the push" not in text
+    stranger = Client()
+    stranger.force_login(make_user(make_project(), Role.ADMIN))
+    assert stranger.get(f"/events/{event.event_id}/memory/").status_code == 404
+
+
+def test_a_curator_clears_a_refusal_with_a_reason_where_it_is_told(
+    client: Client, project: Project
+) -> None:
+    record = make_fact(project, "Ward 1 has a pump")
+    decide(client, record, "reject", reason="No")
+    address = f"/p/{project.slug}/memory/{record.number}/clear/"
+    assert "Let it be said again" in page(client, project, f"{record.number}/")
+    unsaid = client.post(address)
+    assert unsaid.status_code == 422
+    assert "Clearing a refusal takes a reason." in unsaid.content.decode()
+    reviewer = Client()
+    reviewer.force_login(make_user(project, Role.REVIEWER))
+    assert reviewer.post(address, {"reason": "x"}).status_code == 403
+    assert client.post(address, {"reason": "It was another ward"}).status_code == 302
+    record.refresh_from_db()
+    assert record.standing == "buried"
+    assert make_fact(project, "Ward 1 has a pump") == record, "it may be said again"
+    assert client.post(address, {"reason": "x"}).status_code == 404
+
+
+def test_every_record_answers_where_from_who_let_it_in_and_why_it_stays(
+    client: Client, project: Project, curator: Actor
+) -> None:
+    def told(record: Record) -> str:
+        shown = page(client, project, f"{record.number}/")
+        return strip_tags(shown[shown.index('<dl class="provenance">') :].partition("</dl>")[0])
+
+    seen = make_corroborated(project, "Pumps are blue")
+    assert "3 independent runs, first seen in" in told(seen)
+    assert "3 independent runs agree" in told(seen)
+    bare = make_fact(project, "Nobody saw it")
+    assert "No event of the journal speaks for it." in told(bare)
+    assert "Nobody yet" in told(bare)
+    answer(bare, curator, Answer.PROMOTE, reason="The sheet of May")
+    assert "Promoted by a person" in told(bare)
+    assert curator.name in told(bare)
+    assert "The sheet of May" in told(bare)
+    assert "What is verified is never pruned" in told(bare)
+    answer(bare, curator, Answer.BURY, reason="The ward closed")
+    assert "Buried: kept, never recalled" in told(bare)
+    assert "The ward closed" in told(bare)
+    faded = make_fact(project, "It faded")
+    old = timezone.now() - timedelta(days=9_000)
+    Record.objects.filter(pk=faded.pk).update(
+        confidence=0.1, created_at=old, item_type="cosmetic_tip"
+    )
+    assert "the next consolidation buries it" in told(faded)
+    held = propose(project, "The cap is 45 mg", **CAP, object="45 mg").record
+    newer = propose(project, "The cap is 50 mg", **CAP, object="50 mg").record
+    held.refresh_from_db()
+    loser = held if held.standing == "suppressed" else newer
+    assert "it yields to" in told(loser)
+    edited = answer(
+        loser,
+        curator,
+        Answer.EDIT,
+        edit=make_edit(loser, text="The cap is 47 mg", object="47 mg"),
+    ).other
+    assert edited is not None
+    assert f"an edit of {loser.label}" in told(edited)
+    assert "Edited and promoted by a person" in told(edited)
 
 
 def test_the_record_in_focus_comes_alone(client: Client, project: Project) -> None:
