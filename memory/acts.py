@@ -170,6 +170,7 @@ def _demote(case: Case) -> Record | None:
     record.trust = move_trust(
         Trust(record.trust), Demoted(case.actor.name), support=record.support_count
     ).value
+    record.seal = {}
     narrow(record)
     record.save()
     return None
@@ -189,7 +190,7 @@ def _reject(case: Case) -> Record | None:
     case.traces["refused"] = [refused.pk]
     for row in (record, *same):
         row.standing, row.suppressed_by = Standing.REFUSED.value, None
-        row.trust = Trust.UNVERIFIED.value
+        row.trust, row.seal = Trust.UNVERIFIED.value, {}
         narrow(row)
         row.save()
     return None

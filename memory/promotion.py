@@ -279,7 +279,8 @@ def _regress(rows: Iterable[Record], reason: str, *, actor: Actor = SYSTEM) -> N
     for record in rows:
         before = record.trust
         moved = move_trust(Trust(before), Regressed(reason), support=record.support_count)
-        record.trust, record.suite_digest = moved.value, ""
+        # A signature says that it is promoted.
+        record.trust, record.suite_digest, record.seal = moved.value, "", {}
         narrow(record)
         record.save()
         refresh_others([record])

@@ -360,7 +360,12 @@ def read_record_page(
         decided=_read_decided(actor, project, decided, now) if decided else None,
         seal_holds=bool(record.seal) and seals.holds(record),
         review=read_review(
-            actor=actor, requests=requests, runs=runs, seen=seen, pins=_pins(record, request)
+            actor=actor,
+            record=record,
+            requests=requests,
+            runs=runs,
+            seen=seen,
+            pins=_pins(record, request),
         ),
     )
 

@@ -15,7 +15,7 @@ from branches.domain.telling import tell_event
 from branches.models import Event
 from branches.selectors.events import stored_event
 from memory.domain.terms import RequestState
-from memory.models import Evidence, PromotionRequest
+from memory.models import Evidence, PromotionDecision, PromotionRequest, Record
 from memory.requests import PROMOTION, gate_fault
 from verdicts.models import GateDecision, Report, Suite
 from verel_site.access.actors import Actor
@@ -58,6 +58,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """The last answer about the record that stands."""
+
+    id: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """`moved` tells what became of the request that was looked at; `held_by` names who has claimed
     its item in the inbox."""
@@ -68,7 +76,7 @@ class Review:
     held_by: str
     held_until: datetime | None
     deferred_until: datetime | None
-    by_key: bool
+    given: Answered | None
     pins: str
     seen: str
 
@@ -90,13 +98,14 @@ def read_words(evidence: Sequence[Evidence]) -> dict[UUID, str]:
 def read_review(
     *,
     actor: Actor,
+    record: Record,
     requests: Sequence[PromotionRequest],
     runs: Collection[UUID],
     seen: str,
     pins: str,
 ) -> Review:
-    """`requests` of one record, the newest first, and the runs that speak for it; `seen` is the id
-    of the request that was looked at."""
+    """`requests` about the record, the newest first, and the runs that speak for it; `seen` is the
+    id of the request that was looked at."""
     asked = next((one for one in requests if one.state == RequestState.OPEN.value), None)
     now = timezone.now()
     item, claim = _read_claim(actor, asked, now) if asked else (None, None)
@@ -109,7 +118,7 @@ def read_review(
         held_by=person_name(claim.reviewer) if claim else "",
         held_until=claim.expires_at if claim else None,
         deferred_until=until if until and until > now else None,
-        by_key=asked is not None and asked.by_kind == "key",
+        given=_read_given(record),
         pins=pins,
         seen=str(asked.pk) if asked else "",
     )
@@ -123,6 +132,12 @@ def _tell_moved(requests: Sequence[PromotionRequest], seen: str) -> str:
         return f"What you looked at has moved. {known.void_reason}"
     last = known.decisions.filter(undone_at=None).order_by("-created_at").first()
     return f"{last.by_name} {ANSWERED[last.answer]}." if last else "It was decided."
+
+
+def _read_given(record: Record) -> Answered | None:
+    rows = PromotionDecision.objects.filter(record=record, undone_at=None)
+    last = rows.order_by("-pk").first()
+    return Answered(last.pk, f"{last.by_name} {ANSWERED[last.answer]}") if last else None
 
 
 def _read_claim(

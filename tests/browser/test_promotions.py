@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from memory.models import PromotionDecision, Record, RefusedValue
+from memory.models import PromotionDecision, PromotionRequest, Record, RefusedValue
 from memory.requests import request_promotion
 from tests.browser.conftest import OpenAs
 from tests.browser.inbox_page import READY, pane
@@ -131,6 +131,22 @@ def test_on_the_records_page_keys_decide_ask_for_a_reason_and_go_on_and_what_mov
     page.set_viewport_size(PHONE)
     assert_reachable(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_several_are_marked_and_put_off_at_once_by_keys(
+    open_as: OpenAs, project: Project, ines: User, address: str
+) -> None:
+    rows = ask(project)
+    page = open_as(ines)
+    visit(page, f"{address}/inbox/?kind=promotion")
+    for row in rows[:2]:
+        page.get_by_label(f"Mark {row.text}").focus()
+        page.keyboard.press("Space")
+    page.get_by_role("button", name="Defer").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-row]")).to_have_count(len(rows) - 2)
+    put_off = PromotionRequest.objects.exclude(deferred_until=None).order_by("created_at")
+    assert [one.record for one in put_off] == rows[:2]
 
 
 def test_an_item_that_moves_while_it_is_read_says_so_and_takes_no_answer(

@@ -19,7 +19,7 @@ from memory.record_needs import NEEDS
 from memory.requests import request_promotion
 from memory.rules import make_rule
 from memory.word_changes import compare_words
-from tests.make import make_project, make_user
+from tests.make import make_person, make_project, make_user
 from tests.memory.make import (
     CAP,
     answer,
@@ -33,7 +33,9 @@ from tests.memory.make import (
 from verel_site.access.actors import SYSTEM, Actor
 from verel_site.access.models import Project
 from verel_site.access.rights import Role
+from verel_site.inbox.claims import claim_item
 from verel_site.inbox.decisions import UNDO_SECONDS
+from verel_site.inbox.models import Item
 
 pytestmark = pytest.mark.django_db
 HOSTILE = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}evil"
@@ -351,6 +353,17 @@ def test_review_goes_on_to_the_next_proposal_and_the_reason_is_kept(
     assert f"/memory/{second.number}/?decided=" in response["Location"]
     first.refresh_from_db()
     assert (first.trust, first.scope) == ("verified", "global")
+    other = make_person(project, Role.CURATOR)
+    claim_item(item_id=Item.objects.get(state="open").pk, actor=other)
+    assert f"{other.name} holds it until" in page(client, project, f"{second.number}/")
+    told = page(client, project, f"{first.number}/?seen={asked.pk}")
+    assert "promoted it.</b>" in told, "who looked on is told"
+    given = PromotionDecision.objects.get(record=first)
+    undo = f"/p/{project.slug}/memory/{first.number}/undo/"
+    assert f'name="decision" value="{given.pk}"' in page(client, project, f"{first.number}/")
+    client.post(undo, {"decision": str(given.pk), "reason": "Too early"})
+    first.refresh_from_db()
+    assert (first.trust, first.scope) == ("unverified", "team")
     assert ": Seen" in page(client, project, f"{first.number}/")
 
 

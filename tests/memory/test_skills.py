@@ -126,6 +126,9 @@ def test_the_review_of_a_skill_shows_its_diff_its_evaluation_and_what_it_may_do(
     retire_suite(suite_id=gate_suite(record), actor=person, reason="It leaked")
     text = client.get(f"/p/{project.slug}/memory/{record.number}/").content.decode()
     assert "No evaluation stands behind it" in text
+    assert first.seal["by"] == person.name
+    answer(first, person, Answer.DEMOTE, "It rounds")
+    assert first.seal == {}, "what is not promoted any more is not signed"
 
 
 def gate_suite(record: Record) -> UUID:
