@@ -62,7 +62,9 @@ async function follow() {
   if (fetching) return later();
   fetching = true;
   try {
-    const answer = await fetch(`${location.pathname}?seen=${review.dataset.seen}`, { credentials: "same-origin" });
+    const here = new URL(location.href);
+    here.searchParams.set("seen", review.dataset.seen);
+    const answer = await fetch(here, { credentials: "same-origin" });
     if (answer.ok) adopt(new DOMParser().parseFromString(await answer.text(), "text/html"));
     review.dataset.followed = "";
   } catch {

@@ -118,7 +118,8 @@ def test_the_review_of_a_skill_shows_its_diff_its_evaluation_and_what_it_may_do(
     item = Item.objects.get(kind=PROMOTION, state="open")
     for address in (f"/p/{project.slug}/memory/{record.number}/", f"/inbox/{item.pk}/pane/"):
         text = client.get(address).content.decode()
-        assert "<del>print(1)</del><ins>print(2)</ins>" in text
+        assert '<del class="code">print(1)</del>' in text
+        assert '<ins class="code">print(2)</ins>' in text
         assert "<ins><code>Bash(git:*)</code> newly asked for</ins>" in text
         assert "The gate was open with pass" in text
         assert "convert-10</a>; its receipt is valid, signed by the runner" in text
