@@ -221,13 +221,12 @@ def _given_line(one: Mapping[str, Any]) -> Line:
 
 def _in_line(one: Mapping[str, Any], lines: Mapping[str, Line]) -> InLine:
     told = lines[one["id"]]
-    known = "confidence" in one
-    parts = (
-        f"confidence {one['confidence']:.2f}, strength {one['strength']:.2f}, "
-        f"fit {one['relevance']:.2f}"
-        if known
-        else ""
-    )
+    parts = ""
+    if "confidence" in one and one.get("origin") != Origin.ROLE.value:
+        parts = f"strength {one['strength']:.2f}, fit {one['relevance']:.2f}"
+        # Nobody vouches for what is given.
+        if one.get("origin") not in GIVEN:
+            parts = f"confidence {one['confidence']:.2f}, {parts}"
     return InLine(
         Line(told.label, told.href, one["text"]), one["section"], one["tokens"], one["rank"], parts
     )
