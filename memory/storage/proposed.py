@@ -32,7 +32,7 @@ _REFUSED_SIGN: Final = (
     "SELECT id FROM memory_refusedvalue WHERE cleared_at IS NULL AND record_id IN "
     "(SELECT record_id FROM memory_recordsign WHERE project_id = %s AND sign IN ({signs}))"
 )
-_PUT_SIGN: Final = "INSERT INTO memory_recordsign (project_id, record_id, sign) VALUES (%s, %s, %s)"
+_PUT_SIGNS: Final = "INSERT INTO memory_recordsign (project_id, record_id, sign) VALUES {rows}"
 _LAST: Final = "SELECT max(number) FROM memory_record WHERE project_id = %s"
 
 
@@ -79,10 +79,10 @@ def find_refused(*, project_id: UUID, key: str, signs: Collection[str]) -> list[
 
 def put_signs(*, project_id: UUID, position: int, signs: Collection[str]) -> None:
     """Call in the transaction that makes the record."""
+    rows = ", ".join(["(%s, %s, %s)"] * len(signs))
+    values = [value for sign in sorted(signs) for value in (as_key(project_id), position, sign)]
     with connection.cursor() as cursor:
-        cursor.executemany(
-            _PUT_SIGN, [(as_key(project_id), position, sign) for sign in sorted(signs)]
-        )
+        cursor.execute(_PUT_SIGNS.format(rows=rows), values)
 
 
 def next_number(project_id: UUID) -> int:
