@@ -27,15 +27,16 @@ from memory.domain.recalled import COLUMNS, Recalled
 from memory.domain.screening import commands, holds_canary
 from memory.domain.strength import Curves
 from memory.domain.terms import Grounding, Kind, Standing, Trust
-from memory.models import Assembly, Record, Retrieval
+from memory.models import Assembly, Record
 from memory.near_misses import read_near_misses
 from memory.records import canaries_of
 from memory.rented import ask_store, read_answer, why_store_rests
 from memory.storage.recall_index import find_recallable
-from memory.storage.recalled_rows import read_rivals, read_vouched
+from memory.storage.recalled_rows import put_retrievals, read_rivals, read_vouched
 from memory.vectors import find_alike, why_embedder_rests
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
+from verel_site.kit.inserts import insert_row
 from verel_site.kit.refusals import BadInput, Refusal
 
 CANDIDATES: Final = 200
@@ -276,7 +277,7 @@ def _keep(
         trial = "trial" in stored.result
         found = still.count() if trial else still.update(**count)
         if found == len(taken):
-            stored.save(force_insert=True)
+            insert_row(stored)
             if not trial:
                 _remember(stored, taken)
             return {}
@@ -326,14 +327,4 @@ def _as_candidate(
 def _remember(stored: Assembly, taken: Sequence[Recalled]) -> None:
     """A retrieval moves count and time, and so the strength; never the confidence."""
     now = stored.created_at
-    Retrieval.objects.bulk_create(
-        Retrieval(
-            project_id=stored.project_id,
-            record_id=row.position,
-            assembly=stored,
-            age_days=row.age_days(now),
-            retrievals=row.retrieval_count,
-            at=now,
-        )
-        for row in taken
-    )
+    put_retrievals(project_id=stored.project_id, assembly_id=stored.pk, at=now, taken=taken)
