@@ -135,7 +135,7 @@ class Steps:
 
     def _see(self, payload: Mapping[str, Any]) -> "_Seen":
         call = self._call_of(payload.get("call_id"))
-        says = one_line(_text(payload), MAX_SAYS)
+        says = _say(_text(payload))
         tool = str(payload.get("name") or call.name)
         failed = payload.get("is_error") is True or (
             payload.get("is_error") is None and _FAILED.search(says[:120]) is not None
@@ -273,6 +273,15 @@ def _text(payload: Mapping[str, Any]) -> str:
         return content
     parts = content if isinstance(content, list) else []
     return " ".join(str(part.get("text", "")) for part in parts if isinstance(part, Mapping))
+
+
+def _say(text: str) -> str:
+    """Line by line, as it was printed: what a claim quotes is one of them."""
+    # Only so much is looked at: a megabyte of output is not squeezed for some hundred letters.
+    lines = (one_line(line, MAX_SAYS) for line in text[: 8 * MAX_SAYS].splitlines())
+    told = "\n".join(line for line in lines if line)
+    cut = len(told) > MAX_SAYS or len(text) > 8 * MAX_SAYS
+    return f"{told[:MAX_SAYS].rstrip()}…" if cut else told
 
 
 def _tokens(payload: Mapping[str, Any]) -> int:

@@ -158,6 +158,8 @@ def claim_issue(*, kind: str, message: str, locator: str, mark: str, source: str
 # What a terminal colours, and the rules that tools draw between their paragraphs.
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _RULE: Final = re.compile(r"[=_*~-]{4,}")
+# What pytest prints before the lines of a failure.
+_MARGIN: Final = re.compile(r"^[E>] (?=\S)")
 _FAULT: Final = re.compile(
     r"\b(?:\w*error|failed|failure|exception|traceback|fatal|panic)\b", re.IGNORECASE
 )
@@ -166,7 +168,11 @@ _FAULT: Final = re.compile(
 def _parts(text: str) -> list[str]:
     """The sentences of an observation, as its reader sees them: a claim quotes one."""
     plain = strip_hidden(_COLOUR.sub("", text))
-    found = [" ".join(part.split()) for cut in _RULE.split(plain) for part in sentences_of(cut)]
+    found = [
+        _MARGIN.sub("", " ".join(part.split()))
+        for cut in _RULE.split(plain)
+        for part in sentences_of(cut)
+    ]
     return [part for part in found if any(char.isalnum() for char in part)]
 
 

@@ -46,8 +46,18 @@ def test_a_claim_quotes_the_sentence_that_tells_of_the_fault() -> None:
     )
     claim = fault(says)
     assert claim is not None
-    assert claim.text == "pytest failed: E AssertionError: 45 != 50"
+    assert claim.text == "pytest failed: AssertionError: 45 != 50"
     assert (claim.subject, claim.predicate) == ("pytest", f"fault {'ab' * 8}")
+
+
+def test_a_claim_quotes_one_line_of_a_report() -> None:
+    says = """def test_cap():
+    > assert cap(12) == 10
+    E AssertionError: the cap of 12 mL
+    E assert 12 == 10"""
+    claim = fault(says)
+    assert claim is not None
+    assert claim.text == "pytest failed: AssertionError: the cap of 12 mL"
 
 
 @pytest.mark.parametrize("says", ["", "   ", "=========", "\u200b"])
