@@ -1,3 +1,4 @@
+import math
 from io import StringIO
 from typing import Any
 
@@ -73,9 +74,10 @@ def test_steps_are_projected_with_their_call_and_their_outcome() -> None:
     assert rows[0].signature == rows[1].signature != ""
     assert rows[0].args_digest != rows[1].args_digest
     assert rows[0].tool == "pytest"
-    # Nothing before, one issue after: KL of (1,) against (1,) over one signature is 0; of the
-    # third step, one signature gone of one is 0 too. Surprise needs two to tell apart.
-    assert all(row.surprise >= 0 for row in rows)
+    # The fault comes, stays, goes, and is not back. Of two ways to end, the other one before and this
+    # one after: KL of (2/3, 1/3) against (1/3, 2/3) is ln 2 / 3.
+    changed = pytest.approx(math.log(2) / 3)
+    assert [row.surprise for row in rows] == [changed, 0, changed, 0]
 
 
 def test_dropped_and_replayed_they_are_the_same_rows() -> None:
