@@ -185,7 +185,7 @@ PARTS: Final = (
     Part("redis", look_at_redis, REDIS_FAULT),
     Part("archive", look_at_archive, ARCHIVE_FAULT),
     Part("embedder", look_at_embedder, EMBEDDER_FAULT),
-    Part("memory store", look_at_store, STORE_FAULT),
+    Part("memory_store", look_at_store, STORE_FAULT),
 )
 # A page is made from the database: where that is down there is no bar to say so.
 ON_THE_BAR: Final = tuple(part for part in PARTS if part.name not in {"database", "migrations"})

@@ -5,7 +5,6 @@ and is asked of the records themselves: a flood of what may not be recalled disp
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,7 +13,8 @@ from django.db import connection
 from branches.domain.search_query import Clause, Term, scope_word
 from branches.domain.words import make_document
 from branches.storage.search_index import as_match, as_text, as_tsquery, as_vector
-from memory.domain.recalled import COLUMNS, Recalled
+from memory.domain.recalled import Recalled
+from memory.storage.recalled_rows import columns_of, read_rows
 
 _PUT: Final = {
     "postgresql": (
@@ -62,14 +62,6 @@ _RECALL: Final = {
 _FITS: Final = (
     "r.project_id = %s AND r.standing = 'live' AND r.trust <> 'unverified' AND r.scope IN ({marks})"
 )
-# The identity comes second, and the two moments last; as texts they are read in a tenth of the time.
-# SQLite keeps UTC, and does not say so.
-_COLUMNS: Final = {
-    "postgresql": ", ".join(f"r.{name}" for name in COLUMNS),
-    "sqlite": ", ".join(
-        f"r.{name} || '+00:00'" if name.endswith("_at") else f"r.{name}" for name in COLUMNS
-    ),
-}
 _ALL: Final = 2**31 - 1
 # So many times what is asked for is ranked, until enough of it may be recalled. SQLite's ranking has
 # other projects in it; where the first was not enough, a project's next question begins farther.
@@ -171,26 +163,13 @@ def _recall(
     project = project_id if vendor == "postgresql" else project_id.hex
     sql = _RECALL[vendor].format(
         ranked=_RANKED[vendor],
-        columns=_COLUMNS[vendor],
+        columns=columns_of("r"),
         fits=_FITS.format(marks=", ".join(["%s"] * len(scopes))),
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [*ranked, project, *scopes, limit])
         rows = cursor.fetchall()
-    read = _read if vendor == "postgresql" else _read_sqlite
-    return (rows[0][0] if rows else 0), [read(row) for row in rows]
-
-
-def _read(row: Sequence[Any]) -> Recalled:
-    return Recalled._make(row[1:])
-
-
-def _read_sqlite(row: Sequence[Any]) -> Recalled:
-    _, position, record_id, *rest, retrieved, created = row
-    when = datetime.fromisoformat(retrieved) if retrieved else None
-    # Of the ways to write a UUID the number is read fastest.
-    identity = UUID(int=int(record_id, 16))
-    return Recalled._make((position, identity, *rest, when, datetime.fromisoformat(created)))
+    return (rows[0][0] if rows else 0), read_rows(row[1:] for row in rows)
 
 
 def _of_project(project_id: UUID) -> Clause:

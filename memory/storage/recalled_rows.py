@@ -1,7 +1,7 @@
 """Records as recall needs them, read and counted without an object or a compiled query for each: what
 holds whatever the goal is, who else speaks under a key, and that some of them entered a context."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -11,13 +11,6 @@ from django.db import connection
 from branches.storage.rows import as_key, as_moment
 from memory.domain.recalled import COLUMNS, Recalled
 
-# As texts SQLite's moments are read in a tenth of the time; it keeps UTC, and does not say so.
-_COLUMNS: Final = {
-    "postgresql": ", ".join(COLUMNS),
-    "sqlite": ", ".join(
-        f"{name} || '+00:00'" if name.endswith("_at") else name for name in COLUMNS
-    ),
-}
 _VOUCHED: Final = (
     "SELECT * FROM (SELECT {columns} FROM memory_record WHERE project_id = %s AND trust = '{trust}' "
     "AND standing = 'live' AND scope IN ({scopes}) ORDER BY asserted_at DESC LIMIT %s) {trust}"
@@ -34,7 +27,7 @@ _RETRIEVED: Final = (
 
 def read_vouched(*, project_id: UUID, scopes: Collection[str], limit: int) -> list[Recalled]:
     """What is verified, and then what is corroborated, so many of each: the last asserted ones."""
-    columns, marks = _COLUMNS[connection.vendor], _marks(scopes)
+    columns, marks = columns_of(), _marks(scopes)
     legs = [
         _VOUCHED.format(columns=columns, trust=trust, scopes=marks)
         for trust in ("verified", "corroborated")
@@ -47,9 +40,7 @@ def read_rivals(
     *, project_id: UUID, keys: Collection[str], known: Collection[int], limit: int
 ) -> list[Recalled]:
     """Others of these keys, whatever they are by now; the newest first."""
-    sql = _RIVALS.format(
-        columns=_COLUMNS[connection.vendor], keys=_marks(keys), known=_marks(known)
-    )
+    sql = _RIVALS.format(columns=columns_of(), keys=_marks(keys), known=_marks(known))
     return _read(sql, [as_key(project_id), *keys, *known, limit])
 
 
@@ -74,13 +65,25 @@ def _marks(told: Collection[Any]) -> str:
     return ", ".join(["%s"] * len(told))
 
 
+def columns_of(table: str = "") -> str:
+    """What `read_rows` reads, in its order, of a table by this name in the statement."""
+    names = [f"{table}.{name}" if table else name for name in COLUMNS]
+    if connection.vendor == "sqlite":
+        # As texts moments are read in a tenth of the time; SQLite keeps UTC, and does not say so.
+        names = [f"{name} || '+00:00'" if name.endswith("_at") else name for name in names]
+    return ", ".join(names)
+
+
+def read_rows(rows: Iterable[Sequence[Any]]) -> list[Recalled]:
+    """Records of rows as the database's driver told them."""
+    read = Recalled._make if connection.vendor == "postgresql" else _read_sqlite
+    return [read(row) for row in rows]
+
+
 def _read(sql: str, values: Sequence[Any]) -> list[Recalled]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        rows = cursor.fetchall()
-    if connection.vendor == "postgresql":
-        return [Recalled._make(row) for row in rows]
-    return [_read_sqlite(row) for row in rows]
+        return read_rows(cursor.fetchall())
 
 
 def _read_sqlite(row: Sequence[Any]) -> Recalled:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -13,6 +14,12 @@ from verel_site.servers.postgresql import PostgreSQL
 from verel_site.servers.seaweedfs import SeaweedFS
 from verel_site.servers.together import find_postgresql, find_seaweedfs, find_valkey
 from verel_site.servers.valkey import Valkey
+
+# What `/readyz` tells of each part where nothing of memory's is rented.
+ALL_UP: Final = {
+    **dict.fromkeys(("database", "migrations", "redis", "archive"), "up"),
+    **dict.fromkeys(("embedder", "memory_store"), "absent"),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

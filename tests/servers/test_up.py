@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from tests.profile import throwaway_directory
+from tests.servers.conftest import ALL_UP
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 STOP_SECONDS: Final = 90
-ALL_UP: Final = dict.fromkeys(("database", "migrations", "redis", "archive"), "up")
 
 
 class Up:

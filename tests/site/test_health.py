@@ -40,7 +40,7 @@ def test_ready_names_every_part(settings: Settings) -> None:
             "redis": "absent",
             "archive": "up",
             "embedder": "absent",
-            "memory store": "absent",
+            "memory_store": "absent",
         },
         "degraded": [],
     }
@@ -86,7 +86,7 @@ def test_a_rented_store_and_an_embedder_that_rest_are_degraded_on_ready(settings
     try:
         told = Client().get("/readyz").json()
         assert (
-            told["checks"] | {"embedder": "degraded", "memory store": "degraded"} == told["checks"]
+            told["checks"] | {"embedder": "degraded", "memory_store": "degraded"} == told["checks"]
         )
         assert told["degraded"] == [health.EMBEDDER_FAULT.words, health.STORE_FAULT.words]
     finally:
