@@ -44,6 +44,8 @@ from verel_site.kit.charts import draw_spark
 from verel_site.kit.cursors import read_int
 
 PAGE: Final = 50
+# A page costs the same however much is remembered: beyond so many nothing is counted.
+COUNTED: Final = 10_000
 TAB_WORDS: Final = {"": "All", **KIND_WORDS}
 STANDING_WORDS: Final = {
     Standing.LIVE.value: "Live",
@@ -69,13 +71,15 @@ SORT_WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """One filter as a link: setting it, or where it is set, taking it away."""
+    """One filter as a link: setting it, or where it is set, taking it away. Of what matches, the
+    latest COUNTED are counted; `more` says that there may be others."""
 
     word: str
     count: int
     href: str
     current: bool
     glyph: str = ""
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ class RecordListPage:
     wanted: RecordFilter
     rows: tuple[RecordLine, ...]
     total: int
+    more: bool
     capped: bool
     named: bool
     elsewhere: int
@@ -236,16 +241,17 @@ def read_record_list(
         rows.select_related("suppressed_by"), order, asked.cursor, ranked=ranked, limit=PAGE + 1
     )
     more, shown = len(shown) > PAGE, shown[:PAGE]
-    total = _matching(counts, wanted)
+    total = _matching(counts.told, wanted)
     waiting, review_href = _read_waiting(project)
     return RecordListPage(
         project=project,
         wanted=wanted,
         rows=tuple(line_of(row, now, curves) for row in shown),
         total=total,
+        more=counts.more,
         capped=asked.found is not None and asked.found.capped,
         named=asked.found is not None and asked.found.named,
-        elsewhere=0 if shown else sum(_count(said).values()),
+        elsewhere=0 if shown else sum(_count(said).told.values()),
         tabs=_tabs(counts, wanted, links),
         groups=(*_groups(counts, wanted, links), _needs(wanted.narrow_fields(said), asked, now)),
         columns={name: _column(name, order, links) for name in COLUMNS},
@@ -290,19 +296,37 @@ def _joined(href: str) -> str:
     return f"{href}&" if "?" in href else f"{href}?"
 
 
-type _Counts = Counter[tuple[str, str, str, str]]
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """How many of the latest there are of each (kind, trust, standing, scope), and whether there
+    may be others."""
+
+    told: Counter[tuple[str, str, str, str]]
+    more: bool
 
 
 def _count(mine: RecordQuerySet) -> _Counts:
-    """How many there are of each (kind, trust, standing, scope): one query for every facet."""
-    rows = mine.values_list("kind", "trust", "standing", "scope").annotate(n=Count("position"))
-    return Counter({(kind, trust, standing, scope): n for kind, trust, standing, scope, n in rows})
+    """One query for every facet."""
+    rows = _latest(mine).values_list("kind", "trust", "standing", "scope")
+    told = Counter({tuple(key): n for *key, n in rows.annotate(n=Count("position"))})
+    return _Counts(told, more=told.total() >= COUNTED)
+
+
+def _latest(mine: RecordQuerySet) -> RecordQuerySet:
+    latest = mine.order_by("-number").values("position")[:COUNTED]
+    return Record.objects.filter(position__in=latest)
 
 
 _FIELDS: Final = ("kind", "trust", "standing", "scope")
 
 
-def _matching(counts: _Counts, wanted: RecordFilter, *, but: str = "", value: str = "") -> int:
+def _matching(
+    counts: Counter[tuple[str, str, str, str]],
+    wanted: RecordFilter,
+    *,
+    but: str = "",
+    value: str = "",
+) -> int:
     """How many match the filters, with the one named `but` set to `value`."""
     told = {name: getattr(wanted, name) for name in _FIELDS}
     if but:
@@ -318,9 +342,10 @@ def _tabs(counts: _Counts, wanted: RecordFilter, links: _Links) -> tuple[Facet, 
     return tuple(
         Facet(
             word,
-            _matching(counts, wanted, but="kind", value=kind),
+            _matching(counts.told, wanted, but="kind", value=kind),
             links.to(kind=kind),
             wanted.kind == kind,
+            more=counts.more,
         )
         for kind, word in TAB_WORDS.items()
     )
@@ -344,7 +369,7 @@ def _groups(counts: _Counts, wanted: RecordFilter, links: _Links) -> tuple[Group
 def _scopes(counts: _Counts, wanted: RecordFilter, links: _Links) -> Group:
     """The commonest first; the one that is set always, whether anything has it or not."""
     seen = Counter[str]()
-    for key, n in counts.items():
+    for key, n in counts.told.items():
         seen[key[3]] += n
     named = [scope for scope, _ in seen.most_common(MAX_SCOPES)]
     if wanted.scope and wanted.scope not in named[:SHOWN_SCOPES]:
@@ -354,7 +379,7 @@ def _scopes(counts: _Counts, wanted: RecordFilter, links: _Links) -> Group:
 
 
 def _needs(rows: RecordQuerySet, asked: _Asked, now: datetime) -> Group:
-    counts = count_needs(rows, now)
+    counts = count_needs(_latest(rows), now)
     return Group(
         "Needs a look",
         tuple(
@@ -389,8 +414,9 @@ def _facet(
 ) -> Facet:
     value, word, glyph = row
     current = getattr(wanted, field) == value
-    count = _matching(counts, wanted, but=field, value=value)
-    return Facet(word, count, links.to(**{field: "" if current else value}), current, glyph)
+    count = _matching(counts.told, wanted, but=field, value=value)
+    href = links.to(**{field: "" if current else value})
+    return Facet(word, count, href, current, glyph, counts.more)
 
 
 def _focus(

@@ -95,6 +95,21 @@ def bulk(client: Client, project: Project, said: str, picked: list[str], **more:
     return client.post(f"/p/{project.slug}/memory/decide/", form)
 
 
+def test_of_very_many_the_latest_are_counted_and_the_page_says_so(
+    client: Client, project: Project, curator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_verified(project, "The pump beeps twice", curator)
+    for number in range(4):
+        make_fact(project, f"Ward {number} has a pump of its own")
+    told = strip_tags(page(client, project))
+    assert "5 records" in " ".join(told.split())
+    monkeypatch.setattr(record_list, "COUNTED", 3)
+    told = " ".join(strip_tags(page(client, project)).split())
+    assert "3+ records" in told
+    assert "Verified0+" in told
+    assert "The pump beeps twice" in told
+
+
 def test_bulk_tells_what_was_refused_by_name_and_keeps_filters_and_picks(
     client: Client, project: Project
 ) -> None:
