@@ -32,6 +32,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from tests.browser.daphne_told import TOLD
 from tests.make import make_project, make_user
 from tests.migrated import copy_static
 from verel_site.access.models import Project
@@ -51,11 +52,6 @@ NAVIGATION_MS = 90_000
 STATE_MS = 20_000
 expect.set_options(timeout=STATE_MS)
 
-# Daphne that writes what each of its threads stands at into its log, when it is asked by a signal.
-DAPHNE = (
-    "import faulthandler, signal; faulthandler.register(signal.SIGUSR1);"
-    "from daphne.cli import CommandLineInterface; CommandLineInterface.entrypoint()"
-)
 APPLICATION = "verel_site.asgi:application"
 TOLD_SECONDS = 5.0
 SERVER = pytest.StashKey[tuple[int, Path]]()
@@ -91,7 +87,7 @@ def _ask_for_stacks(server: int, log: Path) -> str:
     except ProcessLookupError:
         return f"It has ended.\n{log.read_text()[-4000:]}"
     deadline = time.monotonic() + TOLD_SECONDS
-    while time.monotonic() < deadline and "asyncio" not in log.read_text()[before:]:
+    while time.monotonic() < deadline and TOLD not in log.read_text()[before:]:
         time.sleep(0.05)
     return log.read_text()[-8000:]
 
@@ -150,7 +146,14 @@ def address(
     # Bound before the server starts: a port that is only chosen may be another's by then.
     with log.open("wb") as output, socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
         port = listening.getsockname()[1]
-        command = [sys.executable, "-c", DAPHNE, "--fd", str(listening.fileno()), APPLICATION]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.browser.daphne_told",
+            "--fd",
+            str(listening.fileno()),
+            APPLICATION,
+        ]
         server = subprocess.Popen(
             command,
             cwd=ROOT,
