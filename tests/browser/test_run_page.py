@@ -1,5 +1,6 @@
 """The run page under a keyboard: rows, deep links, the fork drawer, the live tail."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -245,8 +246,9 @@ def test_of_a_branch_that_the_rail_leaves_out_only_what_came_is_counted(
         last = make.make_fork(story.trunk, 3, f"Dose = {number}mg").branch
     make.append(last, *[make.make_message("assistant", f"m{n}") for n in range(150)])
     page = open_as(reviewer)
-    page.goto(f"{address}/runs/{story.run.pk}/?event={story.event(3).event_id}")
-    expect(page.locator("[data-live-state]")).to_have_text("Live")
+    # What it has heard it shows: the rail is asked for anew.
+    with page.expect_response(re.compile("/branches/$")):
+        page.goto(f"{address}/runs/{story.run.pk}/?event={story.event(3).event_id}")
     expect(page.locator(f"#run-rail [data-branch='{last.pk}']")).to_have_count(0)
     make.append(last, *[make.make_message("assistant", f"new {n}") for n in range(3)])
     expect(page.locator("[data-pill-count]")).to_have_text("3")
