@@ -1,30 +1,28 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from memory.management.projects import ProjectsCommand
 from memory.ports.failures import PortFailed
 from memory.projection import find_differences, mend_differences
-from verel_site.access.actors import SYSTEM
 from verel_site.access.models import Project
-from verel_site.access.projects import get_project
-from verel_site.kit.refusals import NotFound
 
 
-class Command(BaseCommand):
+class Command(ProjectsCommand):
     help = (
         "Hold what may be recalled against the vectors and the rented store: list what differs "
         "(--check, which fails if anything does), or make them what they should be (--replay)."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--project", help="slug or id; without it, every project")
+        super().add_arguments(parser)
         act = parser.add_mutually_exclusive_group(required=True)
         act.add_argument("--check", action="store_true", help="list differences, change nothing")
         act.add_argument("--replay", action="store_true", help="mend them")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        projects = self._projects(options["project"])
+        projects = self.projects(options["project"])
         try:
             if options["check"]:
                 self._check(projects)
@@ -32,14 +30,6 @@ class Command(BaseCommand):
                 self._replay(projects)
         except PortFailed as error:
             raise CommandError(f"{error} What was mended until then stays.") from error
-
-    def _projects(self, named: str | None) -> Iterable[Project]:
-        if not named:
-            return Project.objects.order_by("slug")
-        try:
-            return [get_project(actor=SYSTEM, slug=named)]
-        except NotFound as error:
-            raise CommandError(error.detail) from error
 
     def _check(self, projects: Iterable[Project]) -> None:
         count = 0
