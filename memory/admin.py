@@ -69,8 +69,32 @@ class RecordForm(ReasonForm):
     )
 
 
+class Answering(Acting):
+    """The answers that are given about a record and to a request alike."""
+
+    @admin.action(description="Promote to verified", permissions=["act"])
+    def promote(self, request: HttpRequest, rows: Any) -> None:
+        self.answer(request, rows, Answer.PROMOTE)
+
+    @admin.action(description="Demote by one step (a reason is needed)", permissions=["act"])
+    def demote(self, request: HttpRequest, rows: Any) -> None:
+        self.answer(request, rows, Answer.DEMOTE)
+
+    @admin.action(description="Bury: keep, and never recall", permissions=["act"])
+    def bury(self, request: HttpRequest, rows: Any) -> None:
+        self.answer(request, rows, Answer.BURY)
+
+    @admin.action(description="Refuse for ever (a reason is needed)", permissions=["act"])
+    def reject(self, request: HttpRequest, rows: Any) -> None:
+        self.answer(request, rows, Answer.REJECT)
+
+    def answer(self, request: HttpRequest, rows: Any, answer: Answer) -> None:
+        """Gives it to each of the rows."""
+        raise NotImplementedError
+
+
 @admin.register(Record)
-class RecordAdmin(Acting):
+class RecordAdmin(Answering):
     action_form = RecordForm
     list_display = ["label", "kind", "says", "trust", "standing", "scope", "project", "created_at"]
     list_filter = ["kind", "trust", "standing", "tier", "project"]
@@ -114,29 +138,13 @@ class RecordAdmin(Acting):
         ]
         return found | queryset.filter(pk__in=named), distinct
 
-    @admin.action(description="Promote to verified", permissions=["act"])
-    def promote(self, request: HttpRequest, rows: Any) -> None:
-        self._answer(request, rows, Answer.PROMOTE)
-
-    @admin.action(description="Demote by one step (a reason is needed)", permissions=["act"])
-    def demote(self, request: HttpRequest, rows: Any) -> None:
-        self._answer(request, rows, Answer.DEMOTE)
-
-    @admin.action(description="Bury: keep, and never recall", permissions=["act"])
-    def bury(self, request: HttpRequest, rows: Any) -> None:
-        self._answer(request, rows, Answer.BURY)
-
-    @admin.action(description="Refuse for ever (a reason is needed)", permissions=["act"])
-    def reject(self, request: HttpRequest, rows: Any) -> None:
-        self._answer(request, rows, Answer.REJECT)
-
     @admin.action(
         description="Merge into the one that is named (a reason is needed)", permissions=["act"]
     )
     def merge(self, request: HttpRequest, rows: Any) -> None:
-        self._answer(request, rows, Answer.MERGE, into=request.POST.get("into", "").strip())
+        self.answer(request, rows, Answer.MERGE, into=request.POST.get("into", "").strip())
 
-    def _answer(self, request: HttpRequest, rows: Any, answer: Answer, into: str = "") -> None:
+    def answer(self, request: HttpRequest, rows: Any, answer: Answer, into: str = "") -> None:
         """Like the page's bulk: one transaction, and a result for each row."""
         parts: dict[UUID, list[Record]] = defaultdict(list)
         for record in rows:
@@ -210,7 +218,7 @@ class RefusedValueAdmin(Acting):
 
 
 @admin.register(PromotionRequest)
-class PromotionRequestAdmin(Acting):
+class PromotionRequestAdmin(Answering):
     """An answer here is bound to what the request pins, as on the record's page."""
 
     list_display = ["record", "state", "by_name", "created_at", "void_reason", "project"]
@@ -218,27 +226,11 @@ class PromotionRequestAdmin(Acting):
     list_select_related = ["record", "project"]
     actions = ["promote", "demote", "bury", "reject", "defer"]
 
-    @admin.action(description="Promote to verified", permissions=["act"])
-    def promote(self, request: HttpRequest, rows: Any) -> None:
-        self._answer(request, rows, Answer.PROMOTE)
-
-    @admin.action(description="Demote by one step (a reason is needed)", permissions=["act"])
-    def demote(self, request: HttpRequest, rows: Any) -> None:
-        self._answer(request, rows, Answer.DEMOTE)
-
-    @admin.action(description="Bury: keep, and never recall", permissions=["act"])
-    def bury(self, request: HttpRequest, rows: Any) -> None:
-        self._answer(request, rows, Answer.BURY)
-
-    @admin.action(description="Refuse for ever (a reason is needed)", permissions=["act"])
-    def reject(self, request: HttpRequest, rows: Any) -> None:
-        self._answer(request, rows, Answer.REJECT)
-
     @admin.action(description="Defer", permissions=["act"])
     def defer(self, request: HttpRequest, rows: Any) -> None:
-        self._answer(request, rows, Answer.DEFER)
+        self.answer(request, rows, Answer.DEFER)
 
-    def _answer(self, request: HttpRequest, rows: Any, answer: Answer) -> None:
+    def answer(self, request: HttpRequest, rows: Any, answer: Answer) -> None:
         def act(asked: PromotionRequest, reason: str) -> None:
             said = Said(
                 answer, bytes(asked.content_digest), bytes(asked.evidence_digest), reason=reason
