@@ -19,10 +19,11 @@ from memory.models import Consolidation, Episode, SalientEpisode
 from verdicts.domain.terms import Verdict
 from verel_site.access.actors import Actor
 from verel_site.access.rights import Right
+from verel_site.kit.queries import read_uuid
 from verel_site.kit.refusals import BadInput
 
-FILTERS: Final = ("run", "branch", "agent", "tool", "skill", "outcome", "signature")
-_UUIDS: Final = frozenset({"run", "branch"})
+FILTERS: Final = ("agent", "tool", "skill", "outcome", "signature")
+UUIDS: Final = ("run", "branch")
 _RANK: Final = {Verdict.PASS.value: 0, Verdict.WARN.value: 1, Verdict.FAIL.value: 2}
 
 
@@ -56,24 +57,12 @@ class Told:
 
 def read_episode_filter(query: Mapping[str, str]) -> dict[str, Any]:
     """Lookups; raises BadInput for what no episode can have."""
-    lookups: dict[str, Any] = {}
-    for name in FILTERS:
-        text = query.get(name, "")
-        if text:
-            lookups[f"{name}_id" if name in _UUIDS else name] = _read(name, text)
-    return lookups
-
-
-def _read(name: str, text: str) -> Any:
+    told: dict[str, Any] = {name: query.get(name, "") for name in FILTERS}
+    told |= {f"{name}_id": read_uuid(query, name) for name in UUIDS}
     outcomes = [outcome.value for outcome in Outcome]
-    if name == "outcome" and text not in outcomes:
-        raise BadInput(f"outcome is one of {', '.join(outcomes)}.", parameter=name)
-    if name not in _UUIDS:
-        return text
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise BadInput(f"{name} takes a UUID.", parameter=name) from error
+    if told["outcome"] and told["outcome"] not in outcomes:
+        raise BadInput(f"outcome is one of {', '.join(outcomes)}.", parameter="outcome")
+    return {name: value for name, value in told.items() if value}
 
 
 def list_episodes(

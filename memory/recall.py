@@ -13,8 +13,6 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from branches.domain.search_query import Clause, Term
-from branches.domain.words import split_words
 from memory.branch_lines import read_branch_lines
 from memory.curves import read_curves
 from memory.domain.assembly import Assembly as Assembled
@@ -31,7 +29,7 @@ from memory.models import Assembly, Record
 from memory.near_misses import read_near_misses
 from memory.records import canaries_of
 from memory.rented import ask_store, read_answer, why_store_rests
-from memory.storage.recall_index import find_recallable
+from memory.storage.recall_index import clauses_of, find_recallable
 from memory.storage.recalled_rows import put_retrievals, read_rivals, read_vouched
 from memory.vectors import find_alike, why_embedder_rests
 from verel_site.access.actors import Actor
@@ -42,7 +40,6 @@ from verel_site.kit.refusals import BadInput, Refusal
 CANDIDATES: Final = 200
 # Rules and what is verified are looked at even where the goal's words do not name them.
 VOUCHED: Final = 50
-MAX_GOAL_WORDS: Final = 24
 DEFAULT_BUDGET: Final = 2_000
 MAX_BUDGET: Final = 200_000
 # So often a context is assembled anew because what entered was moved meanwhile.
@@ -162,11 +159,10 @@ def _tell_asked(rankings: dict[str, list[int]]) -> list[Asked]:
 def _find_by_words(
     project_id: UUID, goal: str, scopes: Sequence[str], limit: int
 ) -> list[Recalled]:
-    words = list(dict.fromkeys(split_words(goal)))[:MAX_GOAL_WORDS]
-    if not words:
+    clauses = clauses_of(goal)
+    if not clauses:
         return []
-    clause = Clause(tuple(Term((word,)) for word in words))
-    return find_recallable(project_id=project_id, clauses=[clause], scopes=scopes, limit=limit)
+    return find_recallable(project_id=project_id, clauses=clauses, scopes=scopes, limit=limit)
 
 
 def assemble_context(
@@ -186,7 +182,8 @@ def assemble_context(
     given = _read_given(actor, project_id, role, branch_id)
     fitting = find_fitting(project_id, goal, scopes, CANDIDATES)
     gathered = _gather(project_id, fitting.rows, scopes)
-    gathered += read_near_misses(project_id, goal, known={row.position for row, _ in gathered})
+    known = {row.position for row, _ in gathered}
+    gathered += [(row, 0.0) for row in read_near_misses(project_id, goal, known=known)]
     stored = Assembly(
         project_id=project_id,
         role=role,
@@ -279,7 +276,13 @@ def _keep(
         if found == len(taken):
             insert_row(stored)
             if not trial:
-                _remember(stored, taken)
+                # Count and time move, and so the strength; never the confidence.
+                put_retrievals(
+                    project_id=stored.project_id,
+                    assembly_id=stored.pk,
+                    at=stored.created_at,
+                    taken=taken,
+                )
             return {}
         transaction.set_rollback(True)
     fresh = Record.objects.filter(pk__in=positions).values_list(*COLUMNS)
@@ -322,9 +325,3 @@ def _as_candidate(
         relevance=max(closeness, len(words & aim) / len(aim) if aim else 0.0),
         words=words,
     )
-
-
-def _remember(stored: Assembly, taken: Sequence[Recalled]) -> None:
-    """A retrieval moves count and time, and so the strength; never the confidence."""
-    now = stored.created_at
-    put_retrievals(project_id=stored.project_id, assembly_id=stored.pk, at=now, taken=taken)

@@ -11,8 +11,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from branches.domain.search_query import Clause, Term
-from branches.domain.words import split_words
 from memory import seals
 from memory.curves import read_curves
 from memory.decay_chart import Fading, draw_decay
@@ -42,7 +40,7 @@ from memory.proposal_rail import (
 from memory.provenance import FALLS, Past, Provenance, read_past, tell_provenance
 from memory.review import Review, read_review, read_words
 from memory.skill_files import SkillFiles, read_skill_files
-from memory.storage.recall_index import find_words
+from memory.storage.recall_index import clauses_of, find_words
 from memory.word_changes import Piece, compare_words
 from verel_site.access.actors import Actor
 from verel_site.access.models import Project
@@ -451,11 +449,10 @@ def _evidence_row(row: Evidence, said: Mapping[UUID, str]) -> EvidenceRow:
 
 def _read_near(record: Record) -> list[Record]:
     """Records that say much the same under another key or none: what it might be merged into."""
-    words = list(dict.fromkeys(split_words(record.text)))[:24]
-    if not words:
+    clauses = clauses_of(record.text)
+    if not clauses:
         return []
-    clause = Clause(tuple(Term((word,)) for word in words))
-    positions = find_words(project_id=record.project_id, clauses=[clause], limit=NEIGHBOURS * 2)
+    positions = find_words(project_id=record.project_id, clauses=clauses, limit=NEIGHBOURS * 2)
     rows = Record.objects.filter(position__in=positions, kind=record.kind).exclude(pk=record.pk)
     rows = rows.filter(standing__in=[Standing.LIVE.value, Standing.HELD.value])
     mine = words_of(record.text)

@@ -18,6 +18,7 @@ from django.conf import settings
 from memory.ports.failures import PortFailed
 from memory.ports.rests import let_rest, why_resting
 from memory.ports.stores import Near, current_store, owner_of, store_is_opening
+from verel_site.kit.queries import as_uuid
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,8 @@ def read_answer(pending: Pending | None) -> list[tuple[UUID, float]]:
         return []
     found: dict[UUID, float] = {}
     for near in told:
-        record = _read_id(near.record)
+        # What bears no id of ours is none of ours.
+        record = as_uuid(near.record)
         if record is not None:
             found.setdefault(record, near.closeness if 0 <= near.closeness <= 1 else 0.0)
     return list(found.items())
@@ -106,11 +108,3 @@ def why_store_rests() -> str:
 
 def _port() -> str:
     return f"store:{settings.VEREL_MEMORY_STORE}:{settings.VEREL_MEM0_CONFIG}"
-
-
-def _read_id(told: str) -> UUID | None:
-    """What bears no id of ours is none of ours."""
-    try:
-        return UUID(told)
-    except ValueError:
-        return None

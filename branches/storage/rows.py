@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import connection
 
 from verel_site.access.projects import lock_project
+from verel_site.kit.inserts import marks_of
 
 # Below this an INSERT is one round trip where a COPY is two.
 COPIED_ROWS: Final = 4
@@ -20,8 +21,7 @@ COLUMNS: Final = (
     "branch_id", "parent_id", "task_id", "type", "source", "digest", "seal", "payload",
 )  # fmt: skip
 _NAMES: Final = ", ".join(COLUMNS)
-_MARKS: Final = ", ".join(["%s"] * len(COLUMNS))
-_INSERT: Final = f"INSERT INTO branches_event ({_NAMES}) VALUES ({_MARKS})"
+_INSERT: Final = f"INSERT INTO branches_event ({_NAMES}) VALUES ({marks_of(COLUMNS)})"
 _COPY: Final = f"COPY branches_event ({_NAMES}) FROM STDIN (FORMAT BINARY)"
 
 
@@ -72,10 +72,9 @@ def find_stored(project_id: UUID, event_ids: Sequence[UUID]) -> list[UUID]:
         found = []
         for start in range(0, len(event_ids), 500):
             chunk = [event_id.hex for event_id in event_ids[start : start + 500]]
-            marks = ", ".join(["%s"] * len(chunk))
             cursor.execute(
                 "SELECT event_id FROM branches_event "
-                f"WHERE project_id = %s AND event_id IN ({marks})",
+                f"WHERE project_id = %s AND event_id IN ({marks_of(chunk)})",
                 [project_id.hex, *chunk],
             )
             found += [UUID(row[0]) for row in cursor.fetchall()]

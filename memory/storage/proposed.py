@@ -10,6 +10,7 @@ from django.db import connection
 
 from branches.storage.rows import as_key
 from memory.domain.terms import Standing
+from verel_site.kit.inserts import marks_of
 
 # So many that share a sign are compared word by word.
 NEIGHBOURS: Final = 200
@@ -53,7 +54,7 @@ def find_near(
 ) -> list[Stood]:
     """Records under the key that share a sign, those that speak first: a look-up by equality, however
     many records there are."""
-    sql = _NEAR.format(signs=_marks(signs), standings=_marks(standings))
+    sql = _NEAR.format(signs=marks_of(signs), standings=marks_of(standings))
     wanted = [standing.value for standing in standings]
     return _read(sql, [as_key(project_id), *signs, key, *wanted, NEIGHBOURS])
 
@@ -67,7 +68,7 @@ def find_refused(*, project_id: UUID, key: str, signs: Collection[str]) -> list[
     """Refusals that stand under a key, or of a record that bears one of the signs."""
     project = as_key(project_id)
     told = [(_REFUSED_KEY, [project, key])] if key else []
-    told += [(_REFUSED_SIGN.format(signs=_marks(signs)), [project, *signs])] if signs else []
+    told += [(_REFUSED_SIGN.format(signs=marks_of(signs)), [project, *signs])] if signs else []
     if not told:
         return []
     with connection.cursor() as cursor:
@@ -90,10 +91,6 @@ def next_number(project_id: UUID) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_LAST, [as_key(project_id)])
         return int(cursor.fetchone()[0] or 0) + 1
-
-
-def _marks(told: Collection[Any]) -> str:
-    return ", ".join(["%s"] * len(told))
 
 
 def _read(sql: str, values: Sequence[Any]) -> list[Stood]:

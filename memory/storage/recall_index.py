@@ -11,10 +11,11 @@ from uuid import UUID
 from django.db import connection
 
 from branches.domain.search_query import Clause, Term, scope_word
-from branches.domain.words import make_document
+from branches.domain.words import make_document, split_words
 from branches.storage.search_index import as_match, as_text, as_tsquery, as_vector
 from memory.domain.recalled import Recalled
 from memory.storage.recalled_rows import columns_of, read_rows
+from verel_site.kit.inserts import marks_of
 
 _PUT: Final = {
     "postgresql": (
@@ -67,6 +68,7 @@ _ALL: Final = 2**31 - 1
 # other projects in it; where the first was not enough, a project's next question begins farther.
 _REACHES: Final = {"postgresql": (2, _ALL), "sqlite": (2, 20, _ALL)}
 _REMEMBERED: Final = 10_000
+MAX_WORDS: Final = 24
 _begin_at: dict[UUID, int] = {}
 # What one step of tidying rewrites at most, in pages; and how many steps there are in one go.
 _TIDIED_PAGES: Final = 256
@@ -104,6 +106,12 @@ def tidy_words() -> None:
             if cursor.fetchone()[0] - before < 2:
                 return
             pages = _TIDIED_PAGES
+
+
+def clauses_of(text: str) -> list[Clause]:
+    """What has any of the text's first MAX_WORDS words; nothing for a text without any."""
+    words = list(dict.fromkeys(split_words(text)))[:MAX_WORDS]
+    return [Clause(tuple(Term((word,)) for word in words))] if words else []
 
 
 def find_words(*, project_id: UUID, clauses: Sequence[Clause], limit: int) -> list[int]:
@@ -164,7 +172,7 @@ def _recall(
     sql = _RECALL[vendor].format(
         ranked=_RANKED[vendor],
         columns=columns_of("r"),
-        fits=_FITS.format(marks=", ".join(["%s"] * len(scopes))),
+        fits=_FITS.format(marks=marks_of(scopes)),
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [*ranked, project, *scopes, limit])

@@ -10,6 +10,7 @@ from django.db import connection
 
 from branches.storage.rows import as_key, as_moment
 from memory.domain.recalled import COLUMNS, Recalled
+from verel_site.kit.inserts import marks_of
 
 _VOUCHED: Final = (
     "SELECT * FROM (SELECT {columns} FROM memory_record WHERE project_id = %s AND trust = '{trust}' "
@@ -27,7 +28,7 @@ _RETRIEVED: Final = (
 
 def read_vouched(*, project_id: UUID, scopes: Collection[str], limit: int) -> list[Recalled]:
     """What is verified, and then what is corroborated, so many of each: the last asserted ones."""
-    columns, marks = columns_of(), _marks(scopes)
+    columns, marks = columns_of(), marks_of(scopes)
     legs = [
         _VOUCHED.format(columns=columns, trust=trust, scopes=marks)
         for trust in ("verified", "corroborated")
@@ -40,7 +41,7 @@ def read_rivals(
     *, project_id: UUID, keys: Collection[str], known: Collection[int], limit: int
 ) -> list[Recalled]:
     """Others of these keys, whatever they are by now; the newest first."""
-    sql = _RIVALS.format(columns=columns_of(), keys=_marks(keys), known=_marks(known))
+    sql = _RIVALS.format(columns=columns_of(), keys=marks_of(keys), known=marks_of(known))
     return _read(sql, [as_key(project_id), *keys, *known, limit])
 
 
@@ -59,10 +60,6 @@ def put_retrievals(
     rows = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(taken))
     with connection.cursor() as cursor:
         cursor.execute(_RETRIEVED.format(rows=rows), values)
-
-
-def _marks(told: Collection[Any]) -> str:
-    return ", ".join(["%s"] * len(told))
 
 
 def columns_of(table: str = "") -> str:

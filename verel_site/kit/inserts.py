@@ -4,13 +4,18 @@ To build the statement of an insert costs Django several times what the database
 Nothing is announced: not for models with signals, nor with fields that a database computes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from functools import cache
 from typing import Any
 
 from django.db import connection, models
 
 type _Field = "models.Field[Any, Any]"
+
+
+def marks_of(values: Sized) -> str:
+    """A mark for each value of a statement, apart by commas."""
+    return ", ".join(["%s"] * len(values))
 
 
 def insert_row(row: models.Model) -> None:
@@ -29,8 +34,7 @@ def _statement_of(model: type[models.Model]) -> tuple[str, Sequence[_Field], boo
     made = model._meta.auto_field
     fields = [field for field in model._meta.concrete_fields if field is not made]
     names = ", ".join(f'"{field.column}"' for field in fields)
-    marks = ", ".join(["%s"] * len(fields))
-    statement = f'INSERT INTO "{model._meta.db_table}" ({names}) VALUES ({marks})'  # noqa: S608 -- names of ours
+    statement = f'INSERT INTO "{model._meta.db_table}" ({names}) VALUES ({marks_of(fields)})'  # noqa: S608 -- names of ours
     if made is not None:
         statement += f' RETURNING "{made.column}"'
     return statement, fields, made is not None
